@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::ids::JobId;
 use crate::time::Wall;
 use crate::wire::{
-    Cause, Event, JobFailure, JobOutcome, RunFailure, RunOutcome, RunStarted, ShFailure, SkipReason, Stream, FailureKind,
+    Cause, Event, FailureKind, JobFailure, JobOutcome, RunFailure, RunOutcome, RunStarted, ShFailure, SkipReason,
+    Stream,
 };
 
 /// What happens in a run, as the engine knows it.

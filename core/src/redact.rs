@@ -17,6 +17,13 @@ pub struct SecretSet {
     _inner: Option<Arc<()>>,
 }
 
+impl PartialEq for SecretSet {
+    /// Equal where both mask the same.
+    fn eq(&self, _other: &SecretSet) -> bool {
+        todo!()
+    }
+}
+
 impl fmt::Debug for SecretSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretSet(..)")

@@ -1,1 +1,1 @@
-//! x
+//! quire-fuzz: one world for all fuzzing of the core.

@@ -1,0 +1,86 @@
+//! What a run is given: facts that never change while it goes on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::ids::RunId;
+use crate::redact::SecretSet;
+
+/// The pipeline's text and the modules it may require, read by the shell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Source {
+    /// `.quire/ci.lua` or `.quire/ci.fnl`: relative to the workspace.
+    pub file: String,
+    /// Its text.
+    pub text: Vec<u8>,
+    /// File name relative to the workspace (`.quire/lib/x.lua`) to text.
+    pub modules: BTreeMap<String, Vec<u8>>,
+}
+
+/// Bounds of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest attempt of a job whose options name no timeout.
+    pub job: Option<Duration>,
+    /// Longest silence of a command.
+    pub idle: Option<Duration>,
+    /// Most output of a command, in bytes.
+    pub output_bytes: Option<u64>,
+    /// Most VM instructions between two requests of a script.
+    pub instructions: u64,
+    /// Most memory of a VM, in bytes.
+    pub vm_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { job: None, idle: None, output_bytes: None, instructions: 200_000_000, vm_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// Facts and wishes of one run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The run.
+    pub run_id: RunId,
+    /// quire's version.
+    pub version: String,
+    /// `host`, `quire-ci`, `container`.
+    pub executor: String,
+    /// Full commit id.
+    pub sha: Option<String>,
+    /// Full ref name.
+    pub ref_name: Option<String>,
+    /// Number in its repository.
+    pub number: Option<u64>,
+    /// Repository name.
+    pub repo: Option<String>,
+    /// When the push came.
+    pub pushed_at_ms: Option<i64>,
+    /// `rt.params`.
+    pub params: BTreeMap<String, String>,
+    /// `rt.args`.
+    pub args: Vec<String>,
+    /// Seed of math.random.
+    pub seed: u64,
+    /// The pipeline.
+    pub source: Source,
+    /// Jobs asked for; empty for all.
+    pub select: Vec<String>,
+    /// Start everything that can still run after a failure.
+    pub keep_going: bool,
+    /// `-j`: most commands at once, at least 1.
+    pub slots: u32,
+    /// Name to value; all of 4 bytes or more. Their set masks everything.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// The set of `secrets`, made by the shell (it refuses short ones at their source).
+    pub secret_set: SecretSet,
+    /// The base environment of commands: what `rt.env` answers, and where `unless set` looks.
+    pub env: BTreeMap<String, String>,
+    /// Bounds.
+    pub limits: Limits,
+    /// The shell will report [`super::Input::Fingerprint`] once; the run does not end before.
+    pub fingerprint_follows: bool,
+    /// `--executor` was given: an image in the pipeline is overridden.
+    pub executor_forced: bool,
+}

@@ -1,0 +1,3 @@
+//! The Lua VM of one job as a sans-IO machine.
+
+pub mod pattern;

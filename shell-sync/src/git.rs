@@ -1,0 +1,1 @@
+//! Facts from git: sha, ref, dirty counts, fingerprint, fresh checkouts.
