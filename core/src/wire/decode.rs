@@ -66,10 +66,10 @@ pub fn decode(line: &[u8]) -> Result<Decoded, DecodeError> {
             DecodeError::json(&error)
         });
     }
-    event(fields).map_err(DecodeError::new)
+    event(&mut fields).map_err(DecodeError::new)
 }
 
-fn event(mut fields: Fields<'_>) -> Result<Decoded, String> {
+fn event(fields: &mut Fields<'_>) -> Result<Decoded, String> {
     let Some(at_ms) = fields.at_ms else { return Err("the event has no at_ms".to_owned()) };
     let Some(kind) = fields.kind.take() else { return Err("the event has no type".to_owned()) };
     let kind = match kind {
@@ -82,28 +82,28 @@ fn event(mut fields: Fields<'_>) -> Result<Decoded, String> {
         Kind::JobRetried => EventKind::JobRetried(JobRetried {
             job_id: fields.required_job(kind)?,
             attempt: required(fields.attempt, Field::Attempt, kind)?,
-            error: fields.error.map(Into::into),
+            error: fields.error.take().map(Into::into),
         }),
         Kind::JobSkipped => EventKind::JobSkipped(JobSkipped {
             job_id: fields.required_job(kind)?,
-            reason: SkipReason::parse(&required(fields.reason, Field::Reason, kind)?),
-            text: fields.text.map(Into::into),
+            reason: SkipReason::parse(&required(fields.reason.take(), Field::Reason, kind)?),
+            text: fields.text.take().map(Into::into),
         }),
         Kind::JobFinished => EventKind::JobFinished(job_finished(fields)?),
         Kind::ShStarted => EventKind::ShStarted(ShStarted {
             job_id: fields.required_job(kind)?,
-            cmd: required(fields.cmd, Field::Cmd, kind)?.into(),
-            key: fields.key.map(Into::into),
+            cmd: required(fields.cmd.take(), Field::Cmd, kind)?.into(),
+            key: fields.key.take().map(Into::into),
         }),
         Kind::ShFinished => EventKind::ShFinished(sh_finished(fields)?),
         Kind::RunFinished => EventKind::RunFinished(run_finished(fields)?),
-        Kind::Unknown => return Ok(Decoded::Unknown(fields.unknown_kind.into())),
+        Kind::Unknown => return Ok(Decoded::Unknown(std::mem::take(&mut fields.unknown_kind).into())),
     };
     Ok(Decoded::Event(Event { at_ms, kind }))
 }
 
-fn run_started(fields: Fields<'_>) -> Result<RunStarted, String> {
-    let run = fields.run.unwrap_or_default();
+fn run_started(fields: &mut Fields<'_>) -> Result<RunStarted, String> {
+    let run = fields.run.take().unwrap_or_default();
     Ok(RunStarted {
         run_id: RunId::new(&required(run.run_id, Field::RunId, Kind::RunStarted)?),
         version: run.version.unwrap_or_default().into(),
@@ -120,7 +120,7 @@ fn run_started(fields: Fields<'_>) -> Result<RunStarted, String> {
     })
 }
 
-fn job_finished(fields: Fields<'_>) -> Result<JobFinished, String> {
+fn job_finished(fields: &mut Fields<'_>) -> Result<JobFinished, String> {
     let kind = Kind::JobFinished;
     let word = required(fields.outcome.as_deref(), Field::Outcome, kind)?;
     Ok(JobFinished {
@@ -130,12 +130,12 @@ fn job_finished(fields: Fields<'_>) -> Result<JobFinished, String> {
         replayed: fields.is_set(Field::Replayed),
         allowed: fields.is_set(Field::Allowed),
         flaky: fields.is_set(Field::Flaky),
-        output: fields.output,
-        error: fields.error.map(Into::into),
+        output: fields.output.take(),
+        error: fields.error.take().map(Into::into),
     })
 }
 
-fn sh_finished(fields: Fields<'_>) -> Result<ShFinished, String> {
+fn sh_finished(fields: &mut Fields<'_>) -> Result<ShFinished, String> {
     let kind = Kind::ShFinished;
     Ok(ShFinished {
         job_id: fields.required_job(kind)?,
@@ -148,18 +148,18 @@ fn sh_finished(fields: Fields<'_>) -> Result<ShFinished, String> {
         truncated: fields.is_set(Field::Truncated),
         detached: fields.is_set(Field::Detached),
         replayed: fields.is_set(Field::Replayed),
-        error: fields.error.map(|error| ShFailure { message: error.message.into() }),
+        error: fields.error.take().map(|error| ShFailure { message: error.message.into() }),
     })
 }
 
-fn run_finished(fields: Fields<'_>) -> Result<RunFinished, String> {
+fn run_finished(fields: &mut Fields<'_>) -> Result<RunFinished, String> {
     let kind = Kind::RunFinished;
     let word = required(fields.outcome.as_deref(), Field::Outcome, kind)?;
     Ok(RunFinished {
         outcome: RunOutcome::parse(word).ok_or_else(|| unknown_outcome(word, kind))?,
         failure_kind: fields.failure_kind.as_deref().and_then(FailureKind::parse),
-        error: fields.error.map(Into::into),
-        fingerprint: fields.fingerprint.map(Into::into),
+        error: fields.error.take().map(Into::into),
+        fingerprint: fields.fingerprint.take().map(Into::into),
     })
 }
 
@@ -168,8 +168,8 @@ impl Fields<'_> {
         required(self.job_id.as_deref(), Field::JobId, kind).map(JobId::from_record)
     }
 
-    fn required_text(self, kind: Kind) -> Result<String, String> {
-        required(self.text, Field::Text, kind).map(Into::into)
+    fn required_text(&mut self, kind: Kind) -> Result<String, String> {
+        required(self.text.take(), Field::Text, kind).map(Into::into)
     }
 }
 
