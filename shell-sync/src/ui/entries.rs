@@ -170,11 +170,7 @@ mod tests {
         let seen: Vec<_> = pieces(log.as_bytes()).map(|piece| (piece.stream, piece.full, piece.content)).collect();
         assert_eq!(
             seen,
-            [
-                (Stream::Stdout, true, &b"a b"[..]),
-                (Stream::Stderr, false, &b""[..]),
-                (Stream::Stdout, true, &b""[..])
-            ]
+            [(Stream::Stdout, true, &b"a b"[..]), (Stream::Stderr, false, &b""[..]), (Stream::Stdout, true, &b""[..])]
         );
     }
 

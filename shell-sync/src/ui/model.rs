@@ -54,7 +54,9 @@ impl Job {
             (JobState::Pending | JobState::Complete | JobState::Skipped, _) => None,
             (JobState::Active, _) => failed.next(),
             (JobState::Failed | JobState::Aborted, Some(code)) => failed.find(|sh| sh.exit_code == Some(code)),
-            (JobState::Failed | JobState::Aborted, None) => failed.find(|sh| sh.exit_code.is_none() || sh.cause.is_some()),
+            (JobState::Failed | JobState::Aborted, None) => {
+                failed.find(|sh| sh.exit_code.is_none() || sh.cause.is_some())
+            }
         }
     }
 

@@ -91,7 +91,8 @@ impl Surroundings {
 
     /// From an environment: of `LC_ALL`, `LC_CTYPE` and `LANG` the first that is set and not empty tells the locale.
     fn from(terminal: bool, var: impl Fn(&str) -> Option<OsString>) -> Surroundings {
-        let text = |name| var(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().to_lowercase());
+        let text =
+            |name| var(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().to_lowercase());
         let locale = text("LC_ALL").or_else(|| text("LC_CTYPE")).or_else(|| text("LANG")).unwrap_or_default();
         Surroundings {
             terminal,
@@ -124,7 +125,9 @@ mod tests {
     use super::*;
 
     fn surroundings(terminal: bool, vars: &[(&str, &str)]) -> Surroundings {
-        Surroundings::from(terminal, |name| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value)))
+        Surroundings::from(terminal, |name| {
+            vars.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value))
+        })
     }
 
     #[test]

@@ -115,7 +115,10 @@ impl<W: Write> View for PlainView<W> {
                     self.say(&finished.job_id, ": ", &error.message);
                 }
             }
-            EventKind::JobStarted(_) | EventKind::JobSkipped(_) | EventKind::JobFinished(_) | EventKind::RunFinished(_) => {}
+            EventKind::JobStarted(_)
+            | EventKind::JobSkipped(_)
+            | EventKind::JobFinished(_)
+            | EventKind::RunFinished(_) => {}
         }
         self.say_ended();
         self.flush();
@@ -132,8 +135,8 @@ impl<W: Write> View for PlainView<W> {
                 prefix(&mut self.buffer, self.looks, &sh.job, " | ");
             }
             self.buffer.extend_from_slice(piece.content);
-            let coloured = self.open.as_ref().is_some_and(|line| line.coloured)
-                || memchr::memchr(0x1b, piece.content).is_some();
+            let coloured =
+                self.open.as_ref().is_some_and(|line| line.coloured) || memchr::memchr(0x1b, piece.content).is_some();
             if piece.full {
                 end_line(&mut self.buffer, coloured);
                 self.open = None;

@@ -139,13 +139,12 @@ impl<'a> Summary<'a> {
             let symbol = self.looks.paint(row.tone, row.symbol);
             let state = self.looks.paint(row.tone, pad(&row.state, state, unicode));
             let last = match (&row.why, row.span) {
-                (Some(why), _) if self.columns.is_none() || left >= NARROWEST_BAR => {
-                    self.looks.paint(Tone::Quiet, why)
-                }
+                (Some(why), _) if self.columns.is_none() || left >= NARROWEST_BAR => self.looks.paint(Tone::Quiet, why),
                 (None, Some((from, to))) if bars > 0 => self.looks.paint(row.tone, bar(from, to, total, bars, unicode)),
                 _ => String::new(),
             };
-            let line = format!("{symbol} {}{gap}{state}{gap}{:>time$}{gap}{last}", pad(&row.name, name, unicode), row.time);
+            let line =
+                format!("{symbol} {}{gap}{state}{gap}{:>time$}{gap}{last}", pad(&row.name, name, unicode), row.time);
             lines.push(line.trim_end().to_owned());
         }
         lines
@@ -210,8 +209,10 @@ impl<'a> Summary<'a> {
     fn command(&self, sh: &ShRow, now_ms: i64) -> Vec<String> {
         let id = ShId { job: sh.job_id.clone(), n: sh.n };
         let long = span::duration(sh.finished_at_ms.unwrap_or(now_ms).saturating_sub(sh.started_at_ms));
-        let mut lines =
-            vec![format!("  {} $ {}", id.n, self.looks.paint(Tone::Strong, one_line(&sh.cmd))), format!("  {} after {long}", words::ending(sh))];
+        let mut lines = vec![
+            format!("  {} $ {}", one_line(&id.to_string()), self.looks.paint(Tone::Strong, one_line(&sh.cmd))),
+            format!("  {} after {long}", words::ending(sh)),
+        ];
         if self.already_shown != Some(&id) {
             if let Some(last) = self.tails.tail(&id, TAIL_LINES) {
                 lines.extend(last_lines(&last, self.looks, "  "));

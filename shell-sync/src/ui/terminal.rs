@@ -152,7 +152,12 @@ impl<S: Screen> TerminalView<S> {
     fn print_of(&mut self, job: &JobId, text: &str) {
         let rule = self.looks.pick('│', '|');
         for line in text.lines() {
-            let line = format!("{} {} {}", self.looks.paint(Tone::Strong, job), self.looks.paint(Tone::Quiet, rule), one_line(line));
+            let line = format!(
+                "{} {} {}",
+                self.looks.paint(Tone::Strong, job),
+                self.looks.paint(Tone::Quiet, rule),
+                one_line(line)
+            );
             self.print(&line);
         }
     }
@@ -163,13 +168,12 @@ impl<S: Screen> TerminalView<S> {
             let name = self.name_width();
             let Some(job) = self.model.job(&id).filter(|job| !job.is_unasked()) else { continue };
             let line = ended(job, self.looks, name);
+            let job_is_skipped = job.row.state == JobState::Skipped;
             let command = job.failing_command().filter(|_| job.row.state == JobState::Failed).map(|sh| sh.n);
-            let error = words::error_beside(job).filter(|_| job.row.state == JobState::Failed && command.is_some());
-            let error = error.map(one_line);
+            // What a failure keeps from running is told under it and hides nothing.
+            let above = self.just_shown.take().filter(|_| job_is_skipped);
             self.print(&line);
-            if let Some(error) = error {
-                self.print(&format!("  {error}"));
-            }
+            self.just_shown = above;
             if let Some(n) = command {
                 self.print_output(ShId { job: id, n }, output.as_ref(), FAILED_LINES);
             }
@@ -211,15 +215,21 @@ impl<S: Screen> TerminalView<S> {
 
     /// Width of the column of names: that of the longest, within reason.
     fn name_width(&self) -> usize {
-        self.model.jobs().iter().filter(|job| !job.is_unasked()).map(|job| width(job.row.job_id.as_str())).max().unwrap_or(0).min(24)
+        self.model
+            .jobs()
+            .iter()
+            .filter(|job| !job.is_unasked())
+            .map(|job| width(job.row.job_id.as_str()))
+            .max()
+            .unwrap_or(0)
+            .min(24)
     }
 
     fn frame(&self, size: Size, now: Now) -> Vec<String> {
         if self.ended || self.model.run().is_none() {
             return Vec::new();
         }
-        let header =
-            self.header_due.then(|| header(&self.model, self.looks, self.dirty_words.as_deref())).flatten();
+        let header = self.header_due.then(|| header(&self.model, self.looks, self.dirty_words.as_deref())).flatten();
         let first = self.model.running().next().and_then(|job| self.outputs.get(&job.row.job_id));
         let output = first.and_then(|output| output.tails.get(&output.latest)).map(|tail| tail.lines(OUTPUT_LINES));
         Moment {

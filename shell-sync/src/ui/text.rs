@@ -116,14 +116,17 @@ fn escape_sequence(text: &str) -> (&str, bool) {
             let st = memchr::memmem::find(bytes, b"\x1b\\").map(|at| at + 2);
             bell.into_iter().chain(st).min().unwrap_or(bytes.len())
         }
-        Some(0x20..=0x2f) => bytes.iter().skip(1).position(|b| !matches!(b, 0x20..=0x2f)).map_or(bytes.len(), |at| at + 2),
+        Some(0x20..=0x2f) => {
+            bytes.iter().skip(1).position(|b| !matches!(b, 0x20..=0x2f)).map_or(bytes.len(), |at| at + 2)
+        }
         Some(0x30..=0x7e) => 2,
         _ => 1,
     };
     let sequence = text.get(..end).unwrap_or("\x1b");
-    let is_sgr = sequence.strip_prefix("\x1b[").and_then(|s| s.strip_suffix('m')).is_some_and(|parameters| {
-        parameters.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'))
-    });
+    let is_sgr = sequence
+        .strip_prefix("\x1b[")
+        .and_then(|s| s.strip_suffix('m'))
+        .is_some_and(|parameters| parameters.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')));
     (sequence, is_sgr)
 }
 

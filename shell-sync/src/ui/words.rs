@@ -9,9 +9,37 @@ use super::text::one_line;
 
 /// Names of Linux's signals from 1 on (signal(7), x86 and ARM numbering).
 const SIGNALS: [&str; 31] = [
-    "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1", "SIGSEGV",
-    "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN",
-    "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
 ];
 
 /// The name of a signal.
@@ -96,15 +124,17 @@ pub fn place(job: &JobRow) -> Option<String> {
     Some(job.error_line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
 }
 
-/// Why a job failed or was aborted, in one line: its command and how that ended, else its error; then the place.
+/// Why a job failed or was aborted, in one line: its error, or where that only quotes a command, the command and how it
+/// ended; then the place.
 pub fn why(job: &Job) -> Option<String> {
     match job.row.state {
         JobState::Failed | JobState::Aborted => {}
         JobState::Pending | JobState::Active | JobState::Complete | JobState::Skipped => return None,
     }
-    let reason = match job.failing_command() {
-        Some(sh) => format!("{}: {}", ending(sh), one_line(&sh.cmd)),
-        None => one_line(job.row.error.as_deref()?),
+    let reason = match (error_beside(job), job.failing_command()) {
+        (Some(error), _) => one_line(error),
+        (None, Some(sh)) => format!("{}: {}", ending(sh), one_line(&sh.cmd)),
+        (None, None) => return None,
     };
     let place = place(&job.row).map(|place| format!(" (at {place})")).unwrap_or_default();
     Some(reason + &place)
@@ -113,7 +143,12 @@ pub fn why(job: &Job) -> Option<String> {
 /// A failed job's error where it tells more than the command that failed it does: where it does not quote that command.
 pub fn error_beside(job: &Job) -> Option<&str> {
     let error = job.row.error.as_deref().filter(|error| !error.trim().is_empty())?;
-    job.failing_command().is_none_or(|sh| !error.contains(sh.cmd.as_str())).then_some(error)
+    let quotes = |sh: &ShRow| {
+        let first = sh.cmd.trim().lines().next().unwrap_or_default();
+        let begin = first.char_indices().nth(40).map_or(first, |(at, _)| first.get(..at).unwrap_or(first));
+        error.contains(begin)
+    };
+    (!job.failing_command().is_some_and(quotes)).then_some(error)
 }
 
 /// Branch or tag without `refs/heads/` or `refs/tags/`.
