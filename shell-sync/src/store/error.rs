@@ -127,7 +127,8 @@ pub enum SelectError {
     /// The text has no form of a RUN.
     #[error(
         "{text:?} names no run: give a number, `last`, `last-failed`, at least 8 characters of a run's id or at least 7 of \
-         its commit{}", Listed("; the latest runs are", latest)
+         its commit{}",
+        Listed("; the latest runs are", latest)
     )]
     Form {
         /// What was asked for.

@@ -218,9 +218,8 @@ fn put_run(conn: &Connection, run: &RunRow, numbering: Numbering) -> rusqlite::R
     let number = number_of(conn, run, repo, kept, numbering)?;
     let has_ended = !matches!(run.state, RunState::Pending | RunState::Active);
     // A run that died before its first event ended, as far as anyone can tell, when it was made.
-    let finished_at_ms = run
-        .finished_at_ms
-        .or_else(|| has_ended.then(|| run.started_at_ms.unwrap_or_else(|| born_at_ms(&run.run_id))));
+    let finished_at_ms =
+        run.finished_at_ms.or_else(|| has_ended.then(|| run.started_at_ms.unwrap_or_else(|| born_at_ms(&run.run_id))));
     conn.prepare_cached(PUT_RUN)?.execute(named_params! {
         ":id": run.run_id.as_str(), ":repo": repo, ":number": number, ":ref_name": run.ref_name, ":sha": run.sha,
         ":pushed_at_ms": run.pushed_at_ms, ":executor": run.executor, ":version": run.version,
@@ -242,9 +241,11 @@ fn number_of(
     let told = run.number.filter(|number| *number > 0).and_then(|number| i64::try_from(number).ok());
     if let Some(told) = told {
         let taken = Some(told) != kept
-            && conn
-                .prepare_cached("SELECT 1 FROM runs WHERE repo = ?1 AND number = ?2 AND id <> ?3")?
-                .exists((repo, told, run.run_id.as_str()))?;
+            && conn.prepare_cached("SELECT 1 FROM runs WHERE repo = ?1 AND number = ?2 AND id <> ?3")?.exists((
+                repo,
+                told,
+                run.run_id.as_str(),
+            ))?;
         if !taken {
             return Ok(Some(told));
         }
@@ -336,8 +337,7 @@ fn put_sh(put: &mut rusqlite::Statement<'_>, command: &ShRow) -> rusqlite::Resul
 
 fn close_rows(conn: &Connection, run_id: &RunId, kind: FailureKind) -> rusqlite::Result<()> {
     let id = run_id.as_str();
-    let is_open =
-        conn.prepare("SELECT 1 FROM runs WHERE id = ?1 AND state IN ('pending', 'active')")?.exists([id])?;
+    let is_open = conn.prepare("SELECT 1 FROM runs WHERE id = ?1 AND state IN ('pending', 'active')")?.exists([id])?;
     if !is_open {
         return Ok(());
     }
@@ -375,9 +375,7 @@ fn forget_projection(conn: &Connection, run_id: &RunId) -> rusqlite::Result<()> 
             "SELECT seq, repo, number, queued_at_ms, owner, disk_bytes FROM runs
              WHERE id = ?1 AND state NOT IN ('pending', 'superseded')",
         )?
-        .query_row([id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-        })
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))
         .optional()?;
     let Some((seq, repo, number, queued_at_ms, owner, disk_bytes)) = kept else { return Ok(()) };
     conn.prepare_cached("DELETE FROM runs WHERE id = ?1")?.execute([id])?;

@@ -124,11 +124,9 @@ impl Store {
 
     /// The distinct values of the commit column in `[from, to)`; at most `limit`.
     pub(super) fn shas_between(&self, from: &str, to: &str, limit: u32) -> Result<Vec<String>, StoreError> {
-        self.rows(
-            "SELECT DISTINCT sha FROM runs WHERE sha >= ?1 AND sha < ?2 LIMIT ?3",
-            (from, to, limit),
-            |row| row.get(0),
-        )
+        self.rows("SELECT DISTINCT sha FROM runs WHERE sha >= ?1 AND sha < ?2 LIMIT ?3", (from, to, limit), |row| {
+            row.get(0)
+        })
     }
 
     /// Whether the database has a run.
