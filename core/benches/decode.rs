@@ -1,6 +1,11 @@
 //! Decoding of one event against serde_json's `IgnoredAny` over the same bytes: the median of alternating rounds, as a ratio.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros, reason = "a bench measures time")]
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a bench measures time"
+)]
 
 use std::hint::black_box;
 use std::time::Instant;

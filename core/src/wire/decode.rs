@@ -76,9 +76,9 @@ fn event(fields: &mut Fields<'_>) -> Result<Decoded, String> {
         Kind::RunStarted => EventKind::RunStarted(run_started(fields)?),
         Kind::RunLogged => EventKind::RunLogged(RunLogged { text: fields.required_text(kind)? }),
         Kind::JobStarted => EventKind::JobStarted(JobStarted { job_id: fields.required_job(kind)? }),
-        Kind::JobLogged => EventKind::JobLogged(JobLogged {
-            job_id: fields.required_job(kind)?, text: fields.required_text(kind)?
-        }),
+        Kind::JobLogged => {
+            EventKind::JobLogged(JobLogged { job_id: fields.required_job(kind)?, text: fields.required_text(kind)? })
+        }
         Kind::JobRetried => EventKind::JobRetried(JobRetried {
             job_id: fields.required_job(kind)?,
             attempt: required(fields.attempt, Field::Attempt, kind)?,

@@ -115,25 +115,34 @@ impl Kind {
             ResumedFrom, RunId, Seed, Sh, Sha, Signal, Text, Truncated, Version,
         };
         match self {
-            Kind::RunStarted => const {
-                bits(&[
-                    RunId, Version, Executor, Sha, Ref, Seed, Jobs, Number, Repo, PushedAtMs, Params, ResumedFrom,
-                ])
-            },
+            Kind::RunStarted => {
+                const {
+                    bits(&[
+                        RunId,
+                        Version,
+                        Executor,
+                        Sha,
+                        Ref,
+                        Seed,
+                        Jobs,
+                        Number,
+                        Repo,
+                        PushedAtMs,
+                        Params,
+                        ResumedFrom,
+                    ])
+                }
+            }
             Kind::RunLogged => const { bits(&[Text]) },
             Kind::JobStarted => const { bits(&[JobId]) },
             Kind::JobLogged => const { bits(&[JobId, Text]) },
             Kind::JobRetried => const { bits(&[JobId, Attempt, Error]) },
             Kind::JobSkipped => const { bits(&[JobId, Reason, Text]) },
-            Kind::JobFinished => const {
-                bits(&[JobId, Outcome, Output, Masked, Replayed, Allowed, Flaky, Error])
-            },
+            Kind::JobFinished => const { bits(&[JobId, Outcome, Output, Masked, Replayed, Allowed, Flaky, Error]) },
             Kind::ShStarted => const { bits(&[JobId, Cmd, Key]) },
-            Kind::ShFinished => const {
-                bits(&[
-                    JobId, ExitCode, Sh, Signal, Error, Cause, NoEol, Masked, Truncated, Detached, Replayed,
-                ])
-            },
+            Kind::ShFinished => {
+                const { bits(&[JobId, ExitCode, Sh, Signal, Error, Cause, NoEol, Masked, Truncated, Detached, Replayed]) }
+            }
             Kind::RunFinished => const { bits(&[Outcome, FailureKind, Error, Fingerprint]) },
             Kind::Unknown => const { bits(&[]) },
         }

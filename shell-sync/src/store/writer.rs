@@ -355,6 +355,6 @@ impl Rows {
     }
 
     fn behind(&self) -> Option<String> {
-        self.error.as_ref().map(behind)
+        self.error.as_ref().map(|error| behind(error))
     }
 }
