@@ -50,7 +50,7 @@ pub fn checkout(folder: &Path, at: &At, into: &Path) -> Result<Checkout, GitErro
     make_git_dir(&repository, &into, &head)?;
     let tree = match at {
         At::Rev(_) => head.sha.clone().unwrap_or_default(),
-        At::Index => write_tree(&repository, &folder, &into)?,
+        At::Index => write_tree(&repository, &into)?,
     };
     let mut command = git(&into);
     command.args(["read-tree", "-m", "-u", &tree]);
@@ -148,8 +148,8 @@ fn setting(repository: &Repository, key: &str) -> Option<Vec<u8>> {
 
 /// Writes what is staged as a tree into the checkout's own objects and returns its id. The index is copied before: git would
 /// write its tree cache back into the user's.
-fn write_tree(repository: &Repository, folder: &Path, into: &Path) -> Result<String, GitError> {
-    let index = index_of_hook(repository, folder).unwrap_or_else(|| repository.git_dir.join("index"));
+fn write_tree(repository: &Repository, into: &Path) -> Result<String, GitError> {
+    let index = index_of_hook(repository).unwrap_or_else(|| repository.git_dir.join("index"));
     let copy = into.join(".git/quire-index");
     match fs::copy(&index, &copy) {
         Ok(_) => {}
@@ -172,10 +172,14 @@ fn write_tree(repository: &Repository, folder: &Path, into: &Path) -> Result<Str
 }
 
 /// The index that a hook of this very repository was given: `git commit -a` and `git commit FILE` stage into one of their own.
-fn index_of_hook(repository: &Repository, folder: &Path) -> Option<PathBuf> {
-    let given = PathBuf::from(std::env::var_os("GIT_INDEX_FILE").filter(|path| !path.is_empty())?);
-    let base = std::env::current_dir().unwrap_or_else(|_| folder.to_owned());
-    let index = base.join(given).canonicalize().ok()?;
+fn index_of_hook(repository: &Repository) -> Option<PathBuf> {
+    let given = std::env::var_os("GIT_INDEX_FILE")?;
+    own_index(repository, &std::env::current_dir().ok()?, Path::new(&given))
+}
+
+/// The index at a path relative to `base`, if it stands in the repository's own git directory.
+fn own_index(repository: &Repository, base: &Path, given: &Path) -> Option<PathBuf> {
+    let index = base.join(given).canonicalize().ok().filter(|index| index.is_file())?;
     let ours = repository.git_dir.canonicalize().ok()?;
     index.starts_with(ours).then_some(index)
 }
@@ -245,6 +249,25 @@ mod tests {
             assert_eq!(quote(Path::new(path)), want.as_bytes());
         }
         assert_eq!(quote_value(b"/a;b#c"), b"\"/a;b#c\"");
+    }
+
+    #[test]
+    fn only_an_index_of_this_repository_is_a_hook_s() {
+        let top = tempfile::tempdir().unwrap();
+        for name in ["a/.git/HEAD", "a/.git/index.lock", "b/.git/HEAD", "b/.git/index"] {
+            let path = top.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let (a, b) = (top.path().join("a"), top.path().join("b"));
+        let repository = Repository::find(&a).unwrap();
+        let index = |given: &Path| own_index(&repository, &a, given);
+        let lock = a.join(".git/index.lock").canonicalize().unwrap();
+        assert_eq!(index(Path::new(".git/index.lock")), Some(lock.clone()));
+        assert_eq!(index(&lock), Some(lock));
+        assert_eq!(index(&b.join(".git/index")), None);
+        assert_eq!(index(Path::new(".git/gone")), None);
+        assert_eq!(index(Path::new("")), None);
     }
 
     #[test]

@@ -58,9 +58,9 @@ impl Files {
 
     /// Writes a regular file; missing folders on the way are made, an existing file keeps its mode, a symlink is followed.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<(), String> {
-        let path = self.root.join(relative(path)?);
+        let path = relative(path)?;
         let name = path.file_name().ok_or("the path names a folder")?;
-        let folder = self.make_folder(path.parent().unwrap_or(&self.root))?;
+        let folder = self.make_folder(&self.root.join(path.parent().unwrap_or(Path::new(""))))?;
         let mut target = folder.join(name);
         if fs::symlink_metadata(&target).is_ok_and(|meta| meta.is_symlink()) {
             target = target.canonicalize().map_err(|error| match error.kind() {
