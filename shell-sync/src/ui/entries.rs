@@ -8,6 +8,8 @@ use quire_core::wire::Stream;
 /// What showing an entry needs of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece<'a> {
+    /// When, as the log has it: `2026-11-22T02:13:04.123456789Z`.
+    pub at: &'a [u8],
     /// Which output.
     pub stream: Stream,
     /// Whether the line ends here.
@@ -23,24 +25,26 @@ pub fn pieces(entries: &[u8]) -> impl Iterator<Item = Piece<'_>> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         by_place(line).or_else(|| {
             let entry = cri::parse(line).ok()?;
-            Some(Piece { stream: entry.stream, full: entry.full, content: entry.content })
+            let at = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+            Some(Piece { at, stream: entry.stream, full: entry.full, content: entry.content })
         })
     })
 }
 
 fn by_place(line: &[u8]) -> Option<Piece<'_>> {
     let (head, content) = line.split_at_checked(40)?;
-    if head.get(29) != Some(&b'Z') {
+    let (at, tags) = head.split_at_checked(30)?;
+    if at.last() != Some(&b'Z') {
         return None;
     }
-    let (stream, full) = match head.get(30..)? {
+    let (stream, full) = match tags {
         b" stdout F " => (Stream::Stdout, true),
         b" stdout P " => (Stream::Stdout, false),
         b" stderr F " => (Stream::Stderr, true),
         b" stderr P " => (Stream::Stderr, false),
         _ => return None,
     };
-    Some(Piece { stream, full, content })
+    Some(Piece { at, stream, full, content })
 }
 
 /// The end of a command's log: whole entries, at least [`Tail::KEPT`] bytes of them where there were as many, at most twice.

@@ -15,7 +15,7 @@
 
 use std::path::Path;
 
-use quire_core::rows::ShRow;
+use quire_core::rows::{RunRow, ShRow};
 use serde::Serialize;
 
 use super::model::{Job, Model};
@@ -38,7 +38,8 @@ pub struct RunSummary<'a> {
     finished_at_ms: Option<i64>,
     duration_ms: Option<i64>,
     record_dir: Option<String>,
-    jobs: Vec<JobSummary<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jobs: Option<Vec<JobSummary<'a>>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,8 +86,15 @@ struct ShSummary<'a> {
 impl<'a> RunSummary<'a> {
     /// Of what the model knows; `None` while that is nothing. `commands`: the rows to list under their jobs.
     pub fn new(model: &'a Model, record_dir: Option<&Path>, commands: Option<&'a [ShRow]>) -> Option<RunSummary<'a>> {
-        let run = model.run()?;
-        Some(RunSummary {
+        let run = RunSummary::of_row(model.run()?, record_dir);
+        let jobs = model.jobs().into_iter().map(|job| JobSummary::new(job, commands)).collect();
+        Some(RunSummary { jobs: Some(jobs), ..run })
+    }
+
+    /// Of a run's row alone, without jobs: what `ls --json` prints.
+    pub fn of_row(run: &'a RunRow, record_dir: Option<&Path>) -> RunSummary<'a> {
+        let took = run.finished_at_ms.zip(run.started_at_ms);
+        RunSummary {
             run_id: run.run_id.as_str(),
             number: run.number,
             outcome: run.state.as_str(),
@@ -99,10 +107,10 @@ impl<'a> RunSummary<'a> {
             resumed_from: run.resumed_from.as_ref().map(|id| id.as_str()),
             started_at_ms: run.started_at_ms,
             finished_at_ms: run.finished_at_ms,
-            duration_ms: run.finished_at_ms.and_then(|end| model.duration_ms(end)),
+            duration_ms: took.map(|(end, begin)| end.saturating_sub(begin).max(0)),
             record_dir: record_dir.map(|dir| dir.to_string_lossy().into_owned()),
-            jobs: model.jobs().into_iter().map(|job| JobSummary::new(job, commands)).collect(),
-        })
+            jobs: None,
+        }
     }
 }
 

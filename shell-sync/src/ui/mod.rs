@@ -32,7 +32,7 @@ pub use plain::PlainView;
 pub use quiet::{JsonView, QuietView};
 pub use screen::{Screen, Size, Terminal};
 pub use style::{Looks, Tone};
-pub use summary::{DirTails, LogTails, Summary, dir_tails};
+pub use summary::{DirTails, LogTails, Summary, dir_tails, header};
 pub use terminal::TerminalView;
 
 /// Someone who watches a run. The driver tells it everything that was recorded, after it was recorded.

@@ -14,11 +14,14 @@ use super::options::Hints;
 use super::style::{Looks, Tone};
 use super::text::{fit, harmless, one_line, pad, width};
 use super::{span, words};
+use crate::record::RunFiles;
 
 /// Lines of a failed command's log that the summary shows.
 const TAIL_LINES: usize = 12;
 /// Failures told in full; of more only a line each.
 const FAILURES_IN_FULL: usize = 8;
+/// Commands listed one by one.
+const COMMANDS_LISTED: usize = 60;
 /// Widest time line.
 const WIDEST_BAR: usize = 40;
 /// A narrower one says nothing.
@@ -46,7 +49,7 @@ pub fn dir_tails(dir: Option<&Path>) -> DirTails {
 impl LogTails for DirTails {
     fn tail(&self, sh: &ShId, lines: usize) -> Option<LastLines> {
         const READ: u64 = 64 * 1024;
-        let mut file = std::fs::File::open(log_path(self.dir.as_deref()?, sh)?).ok()?;
+        let mut file = std::fs::File::open(RunFiles::at(self.dir.as_deref()?).log(sh)?).ok()?;
         let length = file.metadata().ok()?.len();
         let from = length.saturating_sub(READ);
         file.seek(SeekFrom::Start(from)).ok()?;
@@ -57,11 +60,6 @@ impl LogTails for DirTails {
     }
 }
 
-/// The log of a command in a run directory (CONTRACT 3); `None` for an id that no pipeline could define.
-fn log_path(dir: &Path, sh: &ShId) -> Option<PathBuf> {
-    sh.job.is_valid().then(|| dir.join("jobs").join(sh.job.as_str()).join(format!("sh-{}.log", sh.n)))
-}
-
 /// The summary of a run.
 pub struct Summary<'a> {
     model: &'a Model,
@@ -70,12 +68,13 @@ pub struct Summary<'a> {
     tails: &'a dyn LogTails,
     columns: Option<usize>,
     already_shown: Option<&'a ShId>,
+    commands: &'a [ShRow],
 }
 
 impl<'a> Summary<'a> {
     /// Of what the model knows, for a place of any width.
     pub fn new(model: &'a Model, looks: Looks, hints: &'a Hints, tails: &'a dyn LogTails) -> Summary<'a> {
-        Summary { model, looks, hints, tails, columns: None, already_shown: None }
+        Summary { model, looks, hints, tails, columns: None, already_shown: None, commands: &[] }
     }
 
     /// For a terminal of this width: longer lines are cut.
@@ -90,9 +89,16 @@ impl<'a> Summary<'a> {
         self
     }
 
-    /// Table, failures and verdict, every line ended. `now_ms` (Unix milliseconds) is the end of what has none.
+    /// Lists these commands under the table.
+    pub fn commands(mut self, commands: &'a [ShRow]) -> Summary<'a> {
+        self.commands = commands;
+        self
+    }
+
+    /// Table, commands, failures and verdict, every line ended. `now_ms` (Unix milliseconds) is the end of what has none.
     pub fn text(&self, now_ms: i64) -> String {
         let mut lines = self.table(now_ms);
+        lines.extend(self.command_list());
         lines.extend(self.failures(now_ms));
         lines.extend(self.run_error());
         if !lines.is_empty() {
@@ -164,6 +170,41 @@ impl<'a> Summary<'a> {
             span: offset.zip(duration).map(|(from, long)| (from, from.saturating_add(long))),
             why: words::skip(&job.row),
         }
+    }
+
+    /// `build/1  exit 0  1.2s  cargo build`; of very many those that ended well are left out.
+    fn command_list(&self) -> Vec<String> {
+        if self.commands.is_empty() {
+            return Vec::new();
+        }
+        let listed: Vec<&ShRow> = match self.commands.len() {
+            0..=COMMANDS_LISTED => self.commands.iter().collect(),
+            _ => self.commands.iter().filter(|sh| sh.exit_code != Some(0)).take(COMMANDS_LISTED).collect(),
+        };
+        let rows: Vec<[String; 4]> = listed
+            .iter()
+            .map(|sh| {
+                let id = one_line(&format!("{}/{}", sh.job_id, sh.n));
+                let time = words::sh_duration(sh).unwrap_or_else(|| "-".to_owned());
+                [id, words::ending(sh), time, one_line(&sh.cmd)]
+            })
+            .collect();
+        let widest =
+            |column: usize, most: usize| rows.iter().map(|row| width(&row[column]).min(most)).max().unwrap_or(0);
+        let [id, end, time] = [widest(0, 40), widest(1, 30), widest(2, 10)];
+        let mut lines = vec![String::new()];
+        for (row, sh) in rows.iter().zip(&listed) {
+            let unicode = self.looks.unicode;
+            let tone = if sh.exit_code == Some(0) { Tone::Quiet } else { Tone::Warning };
+            let how = self.looks.paint(tone, pad(&row[1], end, unicode));
+            lines.push(format!("  {}  {how}  {:>time$}  {}", pad(&row[0], id, unicode), row[2], row[3]));
+        }
+        let left_out = self.commands.len() - listed.len();
+        if left_out > 0 {
+            let more = format!("  {} and {left_out} more; --json lists them all", self.looks.pick("…", "..."));
+            lines.push(self.looks.paint(Tone::Quiet, more));
+        }
+        lines
     }
 
     fn failures(&self, now_ms: i64) -> Vec<String> {
@@ -249,12 +290,10 @@ impl<'a> Summary<'a> {
         if let Some(kind) = run.failure_kind.filter(|&kind| kind != FailureKind::Job) {
             text += &format!(" ({kind})");
         }
-        if run.state == RunState::Active {
-            text += ", its end is not recorded";
-        }
         let mut text = self.looks.paint(tone, text);
         if let Some(ms) = self.model.duration_ms(now_ms) {
-            text += &format!(" in {}", span::duration(ms));
+            let long = if run.state == RunState::Active { "for" } else { "in" };
+            text += &format!(" {long} {}", span::duration(ms));
         }
         let counts = self.counts();
         if !counts.is_empty() {
@@ -319,7 +358,7 @@ pub fn whole_log(hints: &Hints, run: Option<&RunRow>, sh: &ShId) -> Option<Strin
             let name = run.and_then(|run| run.number).map_or_else(|| "last".to_owned(), |number| number.to_string());
             Some(format!("{log} {name} {sh}"))
         }
-        None => Some(log_path(hints.record_dir.as_deref()?, sh)?.display().to_string()),
+        None => Some(RunFiles::at(hints.record_dir.as_deref()?).log(sh)?.display().to_string()),
     }
 }
 

@@ -19,12 +19,12 @@ pub fn harmless(line: &[u8], colour: bool) -> String {
     let mut rest = text.as_ref();
     while let Some(c) = rest.chars().next() {
         if c == '\x1b' {
-            let (sequence, is_sgr) = escape_sequence(rest);
+            let (length, is_sgr) = escape_sequence(rest.as_bytes());
             if is_sgr && colour {
-                out.push_str(sequence);
+                out.push_str(rest.get(..length).unwrap_or_default());
                 coloured = true;
             }
-            rest = rest.get(sequence.len()..).unwrap_or_default();
+            rest = rest.get(length..).unwrap_or_default();
             continue;
         }
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
@@ -41,6 +41,37 @@ pub fn harmless(line: &[u8], colour: bool) -> String {
         out.push_str(RESET);
     }
     out
+}
+
+/// Appends a build's output as it is, but for escape sequences: of these only SGR ones pass, and only where `colour`. For a
+/// terminal (`terminal`) other control characters than tab and carriage return go as well.
+pub fn without_sequences(bytes: &[u8], colour: bool, terminal: bool, out: &mut Vec<u8>) {
+    let mut rest = bytes;
+    while let Some(&byte) = rest.first() {
+        let length = match byte {
+            0x1b => {
+                let (length, is_sgr) = escape_sequence(rest);
+                if is_sgr && colour {
+                    out.extend_from_slice(rest.get(..length).unwrap_or_default());
+                }
+                length
+            }
+            _ if !terminal => {
+                let length = memchr::memchr(0x1b, rest).unwrap_or(rest.len());
+                out.extend_from_slice(rest.get(..length).unwrap_or_default());
+                length
+            }
+            // A control character of the second set (U+0080 to U+009F) in UTF-8.
+            0xc2 if rest.get(1).is_some_and(|byte| (0x80..=0x9f).contains(byte)) => 2,
+            _ => {
+                if byte == b'\t' || byte == b'\r' || !byte.is_ascii_control() {
+                    out.push(byte);
+                }
+                1
+            }
+        };
+        rest = rest.get(length..).unwrap_or_default();
+    }
 }
 
 /// As [`harmless`] without colours, for texts of ours that quote others: commands, messages, ids. Line ends become spaces.
@@ -98,11 +129,10 @@ fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The escape sequence that `text` begins with (ECMA-48: CSI, the string sequences OSC, DCS, SOS, PM, APC, and two-byte ones),
-/// and whether it is an SGR one. An unfinished one reaches to the end.
-fn escape_sequence(text: &str) -> (&str, bool) {
-    let bytes = text.as_bytes();
-    let end = match bytes.get(1) {
+/// The length in bytes of the escape sequence that `bytes` begins with (ECMA-48: CSI, the string sequences OSC, DCS, SOS, PM,
+/// APC, and short ones), and whether it is an SGR one. An unfinished one reaches to the end. Ends where a character ends.
+fn escape_sequence(bytes: &[u8]) -> (usize, bool) {
+    let length = match bytes.get(1) {
         Some(b'[') => {
             let end = bytes.iter().skip(2).position(|byte| !matches!(byte, 0x20..=0x3f)).map(|at| at + 2);
             match end {
@@ -117,17 +147,22 @@ fn escape_sequence(text: &str) -> (&str, bool) {
             bell.into_iter().chain(st).min().unwrap_or(bytes.len())
         }
         Some(0x20..=0x2f) => {
-            bytes.iter().skip(1).position(|b| !matches!(b, 0x20..=0x2f)).map_or(bytes.len(), |at| at + 2)
+            let end = bytes.iter().skip(1).position(|byte| !matches!(byte, 0x20..=0x2f)).map(|at| at + 1);
+            match end {
+                Some(at) if matches!(bytes.get(at), Some(0x30..=0x7e)) => at + 1,
+                Some(at) => at,
+                None => bytes.len(),
+            }
         }
         Some(0x30..=0x7e) => 2,
         _ => 1,
     };
-    let sequence = text.get(..end).unwrap_or("\x1b");
+    let sequence = bytes.get(..length).unwrap_or_default();
     let is_sgr = sequence
-        .strip_prefix("\x1b[")
-        .and_then(|s| s.strip_suffix('m'))
-        .is_some_and(|parameters| parameters.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')));
-    (sequence, is_sgr)
+        .strip_prefix(b"\x1b[")
+        .and_then(|rest| rest.strip_suffix(b"m"))
+        .is_some_and(|parameters| parameters.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')));
+    (length, is_sgr)
 }
 
 /// The characters of a text that are shown, with their offsets: all outside escape sequences.
@@ -138,7 +173,7 @@ fn visible(text: &str) -> impl Iterator<Item = (usize, char)> + '_ {
             let rest = text.get(at..)?;
             let c = rest.chars().next()?;
             if c == '\x1b' {
-                at += escape_sequence(rest).0.len();
+                at += escape_sequence(rest.as_bytes()).0;
                 continue;
             }
             let here = at;
@@ -182,6 +217,20 @@ mod tests {
         ] {
             assert_eq!(harmless(given, false), plain, "{given:?}");
             assert_eq!(harmless(given, true), coloured, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_pass_but_sequences_do_not() {
+        for (given, colour, terminal, left) in [
+            (&b"a\xff\0\x1b[31mb\x1b[2Jc\x07"[..], false, false, &b"a\xff\0bc\x07"[..]),
+            (b"a\xff\0\x1b[31mb\x1b[2Jc\x07", true, true, b"a\xff\x1b[31mbc"),
+            (b"1\t2\r3\xc2\x9b5n", false, true, b"1\t2\r35n"),
+            ("\u{e4}\u{20ac}".as_bytes(), false, true, "\u{e4}\u{20ac}".as_bytes()),
+        ] {
+            let mut out = Vec::new();
+            without_sequences(given, colour, terminal, &mut out);
+            assert_eq!(out, left, "{given:?}");
         }
     }
 
