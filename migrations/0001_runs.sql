@@ -30,7 +30,7 @@ CREATE TABLE runs (
     -- Of the run directory, in bytes, counted once after its end.
     disk_bytes      INTEGER CHECK (disk_bytes >= 0),
     UNIQUE (repo, number),
-    CHECK (failure_kind IS NULL OR state IN ('failed', 'aborted')),
+    CHECK (failure_kind IS NULL OR state NOT IN ('pending', 'active')),
     CHECK (finished_at_ms >= started_at_ms),
     CHECK (CASE state
         WHEN 'pending'    THEN queued_at_ms IS NOT NULL AND started_at_ms IS NULL AND finished_at_ms IS NULL
