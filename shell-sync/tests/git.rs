@@ -99,7 +99,8 @@ fn heads_of_every_layout() {
 fn other_formats_are_asked_of_git() {
     for option in ["--ref-format=reftable", "--object-format=sha256"] {
         let (_temp, root) = folder();
-        let supported = Command::new("git").args(["init", "-q", "-b", "main", option]).current_dir(&root).status().unwrap();
+        let supported =
+            Command::new("git").args(["init", "-q", "-b", "main", option]).current_dir(&root).status().unwrap();
         if !supported.success() {
             continue;
         }
@@ -335,7 +336,11 @@ fn settings_and_odd_work_trees_are_heeded() {
     git(&root, &["config", "core.hooksPath", ".hooks"]);
     git(&root, &["sparse-checkout", "set", "nothing"]);
     let made = checkout(&root, &At::Rev("main".to_owned()), &temp.path().join("out")).unwrap();
-    assert_eq!(fs::read(made.top.join(".quire/ci.lua")).unwrap(), b"one\r\n", "line endings as configured, nothing left out");
+    assert_eq!(
+        fs::read(made.top.join(".quire/ci.lua")).unwrap(),
+        b"one\r\n",
+        "line endings as configured, nothing left out"
+    );
     let linked = temp.path().join("linked");
     git(&root, &["worktree", "add", "-q", "--detach", linked.to_str().unwrap()]);
     let made = checkout(&linked, &At::Index, &temp.path().join("out 2")).unwrap();

@@ -69,7 +69,8 @@ fn the_source_holds_pipeline_and_modules() {
     ]);
     let source = Workspace::at(&root).unwrap().source().unwrap();
     assert_eq!((source.file.as_str(), source.text.as_slice()), (".quire/ci.lua", &b"pipeline"[..]));
-    let modules: Vec<(&str, &[u8])> = source.modules.iter().map(|(name, text)| (name.as_str(), text.as_slice())).collect();
+    let modules: Vec<(&str, &[u8])> =
+        source.modules.iter().map(|(name, text)| (name.as_str(), text.as_slice())).collect();
     assert_eq!(modules, [(".quire/lib/a.lua", &b"a"[..]), (".quire/lib/deep/b.fnl", b"b")]);
 }
 
@@ -218,7 +219,9 @@ fn only_folders_that_can_matter_are_entered() {
     // Root reads everything.
     match all {
         Ok(all) => assert_eq!(all, ["closed/b.rs", "src/a.rs"]),
-        Err(error) => assert!(error.contains("cannot list the folder") && error.contains("permission denied"), "{error}"),
+        Err(error) => {
+            assert!(error.contains("cannot list the folder") && error.contains("permission denied"), "{error}")
+        }
     }
 }
 
@@ -270,6 +273,8 @@ fn orders_are_answered() {
     let list = Output::Glob { ask, patterns: vec!["*".into()] };
     assert_eq!(files.answer(&list), answered(Answer::Glob(Ok(vec!["a".into(), "b".into()]))));
     let hash = Output::Hash { ask, patterns: vec!["*".into()] };
-    assert!(matches!(files.answer(&hash), Some(Input::Answered { answer: Answer::Hash(Ok(hash)), .. }) if hash.len() == 64));
+    assert!(
+        matches!(files.answer(&hash), Some(Input::Answered { answer: Answer::Hash(Ok(hash)), .. }) if hash.len() == 64)
+    );
     assert_eq!(files.answer(&Output::Sweep { scope: quire_core::engine::Scope::Run }), None);
 }

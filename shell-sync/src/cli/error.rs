@@ -26,11 +26,7 @@ impl ErrorKind {
     /// The process's exit code.
     pub fn exit_code(self) -> i32 {
         match self {
-            ErrorKind::Usage
-            | ErrorKind::NotFound
-            | ErrorKind::Pipeline
-            | ErrorKind::Record
-            | ErrorKind::Machine => 2,
+            ErrorKind::Usage | ErrorKind::NotFound | ErrorKind::Pipeline | ErrorKind::Record | ErrorKind::Machine => 2,
             ErrorKind::BrokenPipe => 128 + 13,
         }
     }
@@ -150,8 +146,7 @@ mod tests {
 
     #[test]
     fn exit_codes_follow_the_contract() {
-        for kind in
-            [ErrorKind::Usage, ErrorKind::NotFound, ErrorKind::Pipeline, ErrorKind::Record, ErrorKind::Machine]
+        for kind in [ErrorKind::Usage, ErrorKind::NotFound, ErrorKind::Pipeline, ErrorKind::Record, ErrorKind::Machine]
         {
             assert_eq!(kind.exit_code(), 2, "{kind:?}");
         }

@@ -105,9 +105,11 @@ enum Verb {
     Graph(commands::graph::GraphArgs),
 
     /// Print a shell's completion script
-    #[command(after_help = "Example:\n  quire-ci completions bash > ~/.local/share/bash-completion/completions/quire-ci\n  \
+    #[command(
+        after_help = "Example:\n  quire-ci completions bash > ~/.local/share/bash-completion/completions/quire-ci\n  \
         quire-ci completions fish > ~/.config/fish/completions/quire-ci.fish\n  \
-        quire-ci completions zsh > ~/.zfunc/_quire-ci")]
+        quire-ci completions zsh > ~/.zfunc/_quire-ci"
+    )]
     Completions(commands::completions::CompletionsArgs),
 
     /// Look at this machine and say what is missing

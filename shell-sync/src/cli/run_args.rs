@@ -308,9 +308,32 @@ mod tests {
     #[test]
     fn every_option_arrives() {
         let all = request(&[
-            "build", "test", "-j4", "-k", "--at", "HEAD~2", "--executor", "host", "--secret", "T=env:TOKEN", "--secret",
-            "K=file:/k=y", "--param", "a=b=c", "--param", "empty=", "-q", "--events", "x/events.jsonl", "--out-dir", "x",
-            "--seed", "7", "--", "-x", "y",
+            "build",
+            "test",
+            "-j4",
+            "-k",
+            "--at",
+            "HEAD~2",
+            "--executor",
+            "host",
+            "--secret",
+            "T=env:TOKEN",
+            "--secret",
+            "K=file:/k=y",
+            "--param",
+            "a=b=c",
+            "--param",
+            "empty=",
+            "-q",
+            "--events",
+            "x/events.jsonl",
+            "--out-dir",
+            "x",
+            "--seed",
+            "7",
+            "--",
+            "-x",
+            "y",
         ]);
         assert_eq!(all.jobs, ["build", "test"]);
         assert_eq!((all.slots, all.keep_going, all.quiet, all.clean), (4, true, true, true));
@@ -358,7 +381,8 @@ mod tests {
 
     #[test]
     fn options_win_over_the_spec() {
-        let spec = r#"{"jobs":["a"],"seed":1,"params":{"x":"spec","y":"spec"},"secrets":{"T":"given-one"},"sha":"abc"}"#;
+        let spec =
+            r#"{"jobs":["a"],"seed":1,"params":{"x":"spec","y":"spec"},"secrets":{"T":"given-one"},"sha":"abc"}"#;
         let args = parse(&["--spec", "-", "b", "--param", "x=line", "--secret", "U=env:U"]).unwrap();
         assert!(args.wants_spec());
         let made = args.request(Some(Spec::read(spec.as_bytes()).unwrap())).unwrap();

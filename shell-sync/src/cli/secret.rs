@@ -115,7 +115,8 @@ pub struct SecretArg {
 impl SecretArg {
     /// Parses `NAME=env:VAR` or `NAME=file:PATH`. What is refused is not quoted: it may be the secret itself.
     pub fn parse(text: &str) -> Result<SecretArg, String> {
-        let wrong = || "write NAME=env:VAR or NAME=file:PATH; a value on the command line would be seen by others".to_owned();
+        let wrong =
+            || "write NAME=env:VAR or NAME=file:PATH; a value on the command line would be seen by others".to_owned();
         let (name, source) = text.split_once('=').ok_or_else(wrong)?;
         let named = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
         if !named {
@@ -158,7 +159,8 @@ mod tests {
         let read = |source: SecretSource| source.resolve("S", no_env, folder.path());
         assert_eq!(read(SecretSource::File("k".into())).unwrap(), b"-----BEGIN\nkey");
         assert_eq!(read(SecretSource::Given("given".into())).unwrap(), b"given");
-        let from_env = SecretSource::Env("V".into()).resolve("S", |name| Some(format!("of {name}").into()), folder.path());
+        let from_env =
+            SecretSource::Env("V".into()).resolve("S", |name| Some(format!("of {name}").into()), folder.path());
         assert_eq!(from_env.unwrap(), b"of V");
         for (source, what) in [
             (SecretSource::File("short".into()), "3 bytes"),

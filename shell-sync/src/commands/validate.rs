@@ -84,9 +84,8 @@ fn order(pipeline: &Pipeline) -> Vec<&JobDefinition> {
     let mut ordered: Vec<&JobDefinition> = Vec::new();
     let mut rest: Vec<&JobDefinition> = pipeline.jobs.iter().collect();
     while !rest.is_empty() {
-        let ready = |job: &&JobDefinition| {
-            job.inputs.iter().all(|input| !rest.iter().any(|other| other.id.as_str() == input))
-        };
+        let ready =
+            |job: &&JobDefinition| job.inputs.iter().all(|input| !rest.iter().any(|other| other.id.as_str() == input));
         // A checked pipeline has no cycle; if it had, the first in line goes first.
         let next = rest.iter().position(ready).unwrap_or(0);
         ordered.push(rest.remove(next));

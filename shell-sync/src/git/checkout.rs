@@ -38,8 +38,8 @@ impl Checkout {
 /// Checks out `at` of the repository of `folder` into `into`, which must not exist or be an empty folder.
 pub fn checkout(folder: &Path, at: &At, into: &Path) -> Result<Checkout, GitError> {
     let folder = folder.canonicalize().map_err(|error| told(folder, &error))?;
-    let repository = Repository::find(&folder)
-        .ok_or_else(|| GitError::NoRepository { folder: folder.display().to_string() })?;
+    let repository =
+        Repository::find(&folder).ok_or_else(|| GitError::NoRepository { folder: folder.display().to_string() })?;
     let prefix = folder.strip_prefix(&repository.top).unwrap_or(Path::new(""));
     let head = match at {
         At::Rev(rev) => resolve(&repository.top, rev)?,
@@ -116,7 +116,9 @@ fn make_git_dir(repository: &Repository, into: &Path, head: &Head) -> Result<(),
 fn config(repository: &Repository, common: &Path, into: &Path) -> Vec<u8> {
     let mut text = b"[include]\n\tpath = ".to_vec();
     text.extend(quote_value(common.join("config").as_os_str().as_bytes()));
-    text.extend(b"\n[core]\n\tbare = false\n\tsparseCheckout = false\n\tfsmonitor = false\n\tsplitIndex = false\n\tworktree = ");
+    text.extend(
+        b"\n[core]\n\tbare = false\n\tsparseCheckout = false\n\tfsmonitor = false\n\tsplitIndex = false\n\tworktree = ",
+    );
     text.extend(quote_value(into.as_os_str().as_bytes()));
     let format = setting(repository, "extensions.objectformat");
     let partial = setting(repository, "extensions.partialclone");
@@ -161,10 +163,9 @@ fn write_tree(repository: &Repository, into: &Path) -> Result<String, GitError> 
     command.arg("write-tree");
     command.env("GIT_INDEX_FILE", &copy).env("GIT_OBJECT_DIRECTORY", into.join(".git/objects"));
     let tree = output(command, "write-tree").map_err(|error| match error {
-        GitError::Failed { said, .. } if said.contains("unmerged") => GitError::Failed {
-            what: "write-tree".to_owned(),
-            said: format!("the index holds unmerged files\n{said}"),
-        },
+        GitError::Failed { said, .. } if said.contains("unmerged") => {
+            GitError::Failed { what: "write-tree".to_owned(), said: format!("the index holds unmerged files\n{said}") }
+        }
         error => error,
     });
     let _ = fs::remove_file(&copy);
@@ -245,7 +246,9 @@ mod tests {
 
     #[test]
     fn paths_are_quoted_where_git_would_misread_them() {
-        for (path, want) in [("/a b/ü", "/a b/ü"), ("/a\"b", "\"/a\\\"b\""), ("/a\nb", "\"/a\\nb\""), ("/a\\b", "\"/a\\\\b\"")] {
+        for (path, want) in
+            [("/a b/ü", "/a b/ü"), ("/a\"b", "\"/a\\\"b\""), ("/a\nb", "\"/a\\nb\""), ("/a\\b", "\"/a\\\\b\"")]
+        {
             assert_eq!(quote(Path::new(path)), want.as_bytes());
         }
         assert_eq!(quote_value(b"/a;b#c"), b"\"/a;b#c\"");

@@ -119,7 +119,8 @@ impl Repository {
 
     /// HEAD as git says it.
     fn ask_head(&self) -> Head {
-        let text = |args: &[&str]| ask(&self.top, args).ok().map(|output| line(&output)).filter(|text| !text.is_empty());
+        let text =
+            |args: &[&str]| ask(&self.top, args).ok().map(|output| line(&output)).filter(|text| !text.is_empty());
         Head {
             sha: text(&["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]),
             ref_name: text(&["symbolic-ref", "--quiet", "HEAD"]),
@@ -170,7 +171,9 @@ mod tests {
     #[test]
     fn simple_layouts_need_no_process() {
         let main = (".git/HEAD", "ref: refs/heads/main\n");
-        let packed = format!("# pack-refs with: peeled fully-peeled sorted\n{SHA} refs/heads/main\n{SHA} refs/tags/v1\n^{SHA}\n");
+        let packed = format!(
+            "# pack-refs with: peeled fully-peeled sorted\n{SHA} refs/heads/main\n{SHA} refs/tags/v1\n^{SHA}\n"
+        );
         let both = Some((Some(SHA), Some("refs/heads/main")));
         check(&[main, (".git/refs/heads/main", &format!("{SHA}\n"))], both);
         check(&[main, (".git/packed-refs", &packed)], both);

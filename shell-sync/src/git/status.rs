@@ -33,7 +33,10 @@ pub struct WorkTree {
 
 /// Finds the state of the work tree of `folder` on a thread of its own and hands it to `deliver` there: `None` where there is no
 /// git, no repository or no answer.
-pub fn watch(folder: &Path, deliver: impl FnOnce(Option<WorkTree>) + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+pub fn watch(
+    folder: &Path,
+    deliver: impl FnOnce(Option<WorkTree>) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
     let folder = folder.to_owned();
     thread::Builder::new().name("git status".to_owned()).spawn(move || deliver(work_tree(&folder).ok()))
 }
@@ -46,8 +49,8 @@ pub fn watch(folder: &Path, deliver: impl FnOnce(Option<WorkTree>) + Send + 'sta
 /// target; `file` or `exec` (any execute bit), content the SHA-256 in hex; `file-stat` or `exec-stat` for files over 1 MiB or
 /// after 64 MiB were read, content size and modification time (`SIZE SECONDS NANOSECONDS`).
 pub fn work_tree(folder: &Path) -> Result<WorkTree, GitError> {
-    let repository = Repository::find(folder)
-        .ok_or_else(|| GitError::NoRepository { folder: folder.display().to_string() })?;
+    let repository =
+        Repository::find(folder).ok_or_else(|| GitError::NoRepository { folder: folder.display().to_string() })?;
     let mut command = git(&repository.top);
     command.args(["status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames"]);
     command.arg("--ignore-submodules=none");

@@ -44,7 +44,10 @@ impl NamePattern {
 
     /// The text that is matched, where nothing else is.
     pub(super) fn literal(&self) -> Option<String> {
-        self.0.iter().map(|element| if let Element::Letter(letter) = element { char::from_u32(*letter) } else { None }).collect()
+        self.0
+            .iter()
+            .map(|element| if let Element::Letter(letter) = element { char::from_u32(*letter) } else { None })
+            .collect()
     }
 
     /// Whether the pattern is written with a dot at its beginning.
@@ -187,7 +190,9 @@ mod tests {
         match elements.split_first() {
             None => name.is_empty(),
             Some((Element::AnyRun, rest)) => (0..=name.len()).any(|skip| model(rest, &name[skip..])),
-            Some((one, rest)) => name.split_first().is_some_and(|(letter, tail)| one.fits(*letter) && model(rest, tail)),
+            Some((one, rest)) => {
+                name.split_first().is_some_and(|(letter, tail)| one.fits(*letter) && model(rest, tail))
+            }
         }
     }
 

@@ -103,7 +103,9 @@ fn close(states: impl IntoIterator<Item = At>, patterns: &[Pattern]) -> Vec<At> 
     let mut closed = BTreeSet::new();
     for (pattern, at) in states {
         closed.insert((pattern, at));
-        if matches!(part((pattern, at), patterns), Some(Part::AnyFolders)) && part((pattern, at + 1), patterns).is_some() {
+        if matches!(part((pattern, at), patterns), Some(Part::AnyFolders))
+            && part((pattern, at + 1), patterns).is_some()
+        {
             closed.insert((pattern, at + 1));
         }
     }
