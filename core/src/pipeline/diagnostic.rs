@@ -14,7 +14,7 @@ pub struct Place {
 }
 
 /// One error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostic {
     /// What is wrong, in one sentence without a full stop.
     pub message: String,
