@@ -8,6 +8,7 @@ mod forms;
 mod matcher;
 mod needles;
 mod stream;
+mod strided;
 
 use std::collections::BTreeSet;
 use std::fmt;
