@@ -6,6 +6,7 @@
 mod decode;
 mod encode;
 mod event;
+mod fields;
 mod reader;
 
 pub use decode::{DecodeError, Decoded, decode};
