@@ -13,5 +13,6 @@ pub mod recorder;
 pub mod redact;
 pub mod rows;
 pub mod script;
+pub mod signal;
 pub mod time;
 pub mod wire;

@@ -1,12 +1,19 @@
 //! The pipeline as data: what the script defined, checked as a whole.
 //!
-//! Owns definitions, the graph and diagnostics. Running Lua is [`crate::script`]'s, deciding what starts is
+//! Owns definitions, checks, the graph and diagnostics. Running Lua is [`crate::script`]'s, deciding what starts is
 //! [`crate::scheduler`]'s.
 
+mod check;
+mod cycle;
 mod definition;
 mod diagnostic;
+mod draw;
 mod graph;
+mod locate;
+mod suggest;
 
+pub use check::check;
 pub use definition::{JobDefinition, JobOptions, Needs, RawJob, SOURCES};
-pub use diagnostic::{Diagnostic, Place};
-pub use graph::{GraphFormat, Pipeline, check};
+pub use diagnostic::{Diagnostic, Part, Place};
+pub use draw::GraphFormat;
+pub use graph::Pipeline;
