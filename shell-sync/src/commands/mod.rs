@@ -4,6 +4,8 @@ pub mod completions;
 pub mod doctor;
 pub mod graph;
 pub mod init;
+pub mod prune;
+pub mod rebuild;
 pub mod run;
 pub mod validate;
 
