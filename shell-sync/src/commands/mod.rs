@@ -2,11 +2,16 @@
 
 pub mod completions;
 pub mod doctor;
+pub mod events;
 pub mod graph;
+pub mod history;
 pub mod init;
+pub mod log;
+pub mod ls;
 pub mod prune;
 pub mod rebuild;
 pub mod run;
+pub mod show;
 pub mod validate;
 
 use quire_core::pipeline::{Diagnostic, Pipeline};
