@@ -369,18 +369,10 @@ local function result_of(answer, capture)
   return raw_setmetatable(answer, Result)
 end
 
-local function why_failed(result)
-  if result.error then return result.error end
-  if result.cause == "timeout" then return sformat("command timed out after %s: %s", result.after, result.cmd) end
-  if result.cause == "limit" then return "command was ended, it reached a limit on its output: " .. result.cmd end
-  if result.cause == "cancel" then return "command was stopped: " .. result.cmd end
-  if result.signal then return sformat("command was ended by signal %d (%s): %s", result.signal, result.signal_name, result.cmd) end
-  return sformat("command failed with exit code %d: %s", result.exit, result.cmd)
-end
-
 local function check(result, checked)
-  if result.exit ~= 0 and checked ~= false or result.cause == "timeout" then
-    raise { message = why_failed(result), cmd = result.cmd, exit = result.exit, signal = result.signal,
+  local failure = rawget(result, "failure")
+  if failure and (checked ~= false or result.cause == "timeout") then
+    raise { message = failure, cmd = result.cmd, exit = result.exit, signal = result.signal,
       timeout = result.cause == "timeout", result = result }
   end
   return result
