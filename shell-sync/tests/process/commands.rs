@@ -84,9 +84,9 @@ fn a_command_finds_its_directory_its_environment_and_nothing_of_ours() {
         let flags = u32::from_str_radix(info.lines().find_map(|line| line.strip_prefix("flags:"))?.trim(), 8).ok()?;
         (flags & 0o2_000_000 == 0).then_some(number)
     });
-    let expected: BTreeSet<String> = inherited.chain(["0", "1", "2", "3"].map(str::to_owned)).collect();
+    let known: BTreeSet<String> = inherited.chain(["0", "1", "2"].map(str::to_owned)).collect();
     let found: BTreeSet<String> = run.stdout(&sh("a", 2)).lines().map(str::to_owned).collect();
-    assert_eq!(found, expected);
+    assert_eq!(found.difference(&known).count(), 1, "{found:?} beyond {known:?}");
     assert_eq!(run.status(&sh("a", 3)), Some(ExitStatus::Code(0)), "a group of its own");
     assert_eq!(run.status(&sh("a", 4)), Some(ExitStatus::Code(0)), "no signal is blocked");
     assert_eq!(run.status(&sh("a", 5)), Some(ExitStatus::Signal(13)), "a broken pipe ends it, as anywhere");
