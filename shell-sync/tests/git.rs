@@ -1,5 +1,7 @@
 //! Facts from real git: HEAD in every layout, dirty counts, fingerprints, fresh checkouts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,5 +1,7 @@
 //! The workspace on a real disk: where it is found, what scripts may read, write, list and digest.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -3,7 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::io;
 
-use quire_core::pipeline::Diagnostic;
+use anstyle::{AnsiColor, Style};
+use quire_core::pipeline::{Diagnostic, Part};
 
 /// What sort of trouble it is. The exit code follows from it and from nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub struct CliError {
     pub place: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
-    /// Errors of the pipeline. They are shown instead of the message, one after the other, with the message as the last line.
+    /// Errors of the pipeline. They are shown one after the other; of several the message is the last line, one stands alone.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -89,29 +90,51 @@ impl CliError {
         self
     }
 
-    /// The text for stderr, newline-terminated; empty where nobody is left to read it.
-    pub fn render(&self) -> String {
+    /// The text for stderr, newline-terminated; empty where nobody is left to read it. `style` gets each part and returns it as
+    /// it shall appear: [`styled`], or [`plain`].
+    pub fn render(&self, style: &dyn Fn(Part, &str) -> String) -> String {
         if self.kind == ErrorKind::BrokenPipe {
             return String::new();
         }
         let mut text = String::new();
         for diagnostic in &self.diagnostics {
-            let _ = writeln!(text, "{}", diagnostic.to_string().trim_end());
+            let _ = writeln!(text, "{}", diagnostic.render(style));
         }
-        let _ = writeln!(text, "error: {}", self.message);
+        if self.diagnostics.len() != 1 {
+            let message = style(Part::Message, &format!(": {}", self.message));
+            let _ = writeln!(text, "{}{message}", style(Part::Severity, "error"));
+        }
         if let Some(place) = &self.place {
-            let _ = writeln!(text, "  --> {place}");
+            let _ = writeln!(text, "  {} {}", style(Part::Gutter, "-->"), style(Part::Place, place));
         }
         if let Some(help) = &self.help {
-            let _ = writeln!(text, "help: {help}");
+            let _ = writeln!(text, "{}{}", style(Part::HelpLabel, "help"), style(Part::Help, &format!(": {help}")));
         }
         text
     }
 }
 
+/// A part as it is.
+pub fn plain(_part: Part, text: &str) -> String {
+    text.to_owned()
+}
+
+/// A part in its colour, by ANSI sequences; what writes it takes them out where they do not belong.
+pub fn styled(part: Part, text: &str) -> String {
+    let style = match part {
+        Part::Severity => AnsiColor::Red.on_default().bold(),
+        Part::Message => Style::new().bold(),
+        Part::Gutter => AnsiColor::Blue.on_default(),
+        Part::Caret => AnsiColor::Red.on_default(),
+        Part::HelpLabel => AnsiColor::Green.on_default().bold(),
+        Part::Place | Part::Excerpt | Part::Help => Style::new(),
+    };
+    format!("{style}{text}{style:#}")
+}
+
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.render().trim_end())
+        f.write_str(self.render(&plain).trim_end())
     }
 }
 
@@ -134,14 +157,29 @@ mod tests {
     #[test]
     fn says_what_where_and_what_to_do() {
         let error = CliError::usage("there is no such thing").at("--thing").help("leave it out");
-        assert_eq!(error.render(), "error: there is no such thing\n  --> --thing\nhelp: leave it out\n");
-        assert_eq!(CliError::machine("no").render(), "error: no\n");
+        assert_eq!(error.render(&plain), "error: there is no such thing\n  --> --thing\nhelp: leave it out\n");
+        assert_eq!(CliError::machine("no").render(&plain), "error: no\n");
+    }
+
+    #[test]
+    fn one_diagnostic_stands_alone() {
+        let one = Diagnostic::new("no such job").help("jobs: a");
+        assert_eq!(CliError::pipeline(vec![one.clone()]).render(&plain), format!("{one}\n"));
+        let two = CliError::pipeline(vec![one.clone(), one.clone()]).render(&plain);
+        assert_eq!(two, format!("{one}\n{one}\nerror: the pipeline has 2 errors\n"));
+    }
+
+    #[test]
+    fn colours_are_around_the_same_text() {
+        let coloured = CliError::usage("no").help("yes").render(&styled);
+        assert!(coloured.contains("\u{1b}["), "{coloured}");
+        assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), "error: no\nhelp: yes\n");
     }
 
     #[test]
     fn a_gone_reader_is_told_nothing() {
         let error = CliError::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!((error.render().as_str(), error.kind.exit_code()), ("", 141));
+        assert_eq!((error.render(&plain).as_str(), error.kind.exit_code()), ("", 141));
     }
 
     #[test]

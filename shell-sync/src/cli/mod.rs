@@ -8,7 +8,6 @@ mod run_args;
 mod runs_args;
 mod secret;
 mod spec;
-mod suggest;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -16,13 +15,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-pub use error::{CliError, ErrorKind};
+pub use error::{CliError, ErrorKind, styled};
 pub use exit::Exit;
 pub use run_args::{At, EventsTo, ExecutorArg, RunArgs, RunRequest};
 pub use runs_args::{EventsArgs, LogArgs, LsArgs, PruneArgs, RebuildArgs, ShowArgs};
 pub use secret::{MIN_BYTES as MIN_SECRET_BYTES, SecretSource};
 pub use spec::{Spec, SpecLimits, SpecResume};
-pub use suggest::suggest;
 
 use crate::commands;
 use crate::workspace::{Workspace, WorkspaceError};
@@ -36,14 +34,13 @@ const NAME: &str = "quire-ci";
     name = "quire-ci",
     version,
     about = "Runs your pipeline here and now, in parallel, and keeps an exact record of it",
-    long_about = "Runs your pipeline here and now, in parallel, and keeps an exact record of it.\n\n\
-        The pipeline is .quire/ci.lua (or ci.fnl), found upwards from the working directory. Without a command, its jobs \
-        are listed.",
-    after_help = "Examples:\n  quire-ci init        write a pipeline that fits this repository\n  \
+    after_help = "The pipeline is .quire/ci.lua (or ci.fnl), found upwards from the working directory.\n\
+        Without a command, its jobs are listed.\n\n\
+        Examples:\n  quire-ci init        write a pipeline that fits this repository\n  \
         quire-ci run         run it\n  quire-ci run test    run one job and what it needs\n  \
         quire-ci log         what the last run printed\n\n\
-        Exit codes: 0 complete, 1 a job failed (or validate, doctor found errors), 2 usage, pipeline or record error,\n\
-        128+n ended by signal n.",
+        Exit codes: 0 complete; 1 a job failed, or validate or doctor found something;\n\
+        2 usage, pipeline or record error; 128+n ended by signal n.",
     disable_help_subcommand = true
 )]
 struct Cli {
@@ -66,7 +63,15 @@ struct GlobalArgs {
     data_dir: Option<PathBuf>,
 
     /// When to colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "auto|always|never",
+        default_value_t = Color::Auto,
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
     color: Color,
 }
 
@@ -195,7 +200,7 @@ pub fn main(args: Vec<OsString>) -> i32 {
     match dispatch(&context, cli.verb) {
         Ok(exit) => exit.code(),
         Err(error) => {
-            let _ = anstream::stderr().lock().write_all(error.render().as_bytes());
+            let _ = anstream::stderr().lock().write_all(error.render(&styled).as_bytes());
             error.kind.exit_code()
         }
     }

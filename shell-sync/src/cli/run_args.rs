@@ -35,7 +35,7 @@ pub struct RunArgs {
     pub clean: bool,
 
     /// Run commands this way, whatever image the pipeline names
-    #[arg(long, value_enum, value_name = "EXECUTOR")]
+    #[arg(long, value_enum, value_name = "host|container", hide_possible_values = true)]
     pub executor: Option<ExecutorArg>,
 
     /// Give rt.secret(NAME) its value from an environment variable or a file; every log masks it (repeatable)
@@ -67,7 +67,7 @@ pub struct RunArgs {
     pub seed: Option<u64>,
 
     /// Read how a server wants the run, as JSON, from standard input; options given here win
-    #[arg(long, value_name = "-", value_parser = ["-"])]
+    #[arg(long, value_name = "-", value_parser = ["-"], hide_possible_values = true)]
     pub spec: Option<String>,
 
     /// What rt.args holds
@@ -374,7 +374,7 @@ mod tests {
             &["--secret", "T=env:A", "--secret", "T=env:B"],
             &["--param", "x=1", "--param", "x=2"],
         ] {
-            let error = parse(line).unwrap().request(None).unwrap_err().render();
+            let error = parse(line).unwrap().request(None).unwrap_err().to_string();
             assert!(!error.contains("hunter22"), "{error}");
         }
     }

@@ -169,7 +169,7 @@ mod tests {
             (SecretSource::Env("GONE".into()), "no GONE"),
             (SecretSource::Given("x".into()), "1 bytes"),
         ] {
-            let error = read(source).unwrap_err().render();
+            let error = read(source).unwrap_err().to_string();
             assert!(error.contains(what) && error.contains("\"S\""), "{what}: {error}");
         }
     }

@@ -150,7 +150,7 @@ mod tests {
             ("{\"secrets\":{\"T\":\"hunter22\"},}", "the spec is not JSON"),
             ("{\"secrets\":\"hunter22\"}", "the spec has a field of the wrong type"),
         ] {
-            let error = Spec::read(text.as_bytes()).unwrap_err().render();
+            let error = Spec::read(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(what), "{text}: {error}");
             assert!(!error.contains("hunter22"), "{error}");
         }

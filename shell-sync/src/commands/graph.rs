@@ -12,7 +12,14 @@ use crate::cli::{CliError, Context, Exit};
 #[derive(Debug, Clone, Args)]
 pub struct GraphArgs {
     /// How to draw it
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "text|mermaid|json",
+        default_value_t = Format::Text,
+        hide_possible_values = true
+    )]
     format: Format,
 
     /// Short for --format json

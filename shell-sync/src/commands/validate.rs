@@ -8,7 +8,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::load_pipeline;
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{CliError, Context, Exit, styled};
 
 /// Options of `validate`.
 #[derive(Debug, Clone, Args)]
@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: ValidateArgs) -> Result<Exit, CliError> {
             write_jobs(&mut out, &pipeline)?;
         }
         Err(diagnostics) => {
-            anstream::stderr().lock().write_all(CliError::pipeline(diagnostics).render().as_bytes())?;
+            anstream::stderr().lock().write_all(CliError::pipeline(diagnostics).render(&styled).as_bytes())?;
         }
     }
     Ok(exit)
@@ -57,8 +57,7 @@ pub fn list(context: &Context) -> Result<Exit, CliError> {
 /// out of sight.
 pub fn write_jobs(out: &mut impl Write, pipeline: &Pipeline) -> Result<(), CliError> {
     const WIDEST: usize = 32;
-    let rows: Vec<(&JobDefinition, String)> =
-        order(pipeline).into_iter().map(|job| (job, job.inputs.join(", "))).collect();
+    let rows: Vec<(&JobDefinition, String)> = order(pipeline).map(|job| (job, job.inputs.join(", "))).collect();
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.filter(|width| *width <= WIDEST).max().unwrap_or(0);
     let ids = width(&mut rows.iter().map(|(job, _)| job.id.as_str().width()));
     let sources = width(&mut rows.iter().map(|(_, inputs)| inputs.width()));
@@ -79,18 +78,9 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// The jobs so that each stands after its inputs, otherwise as declared.
-fn order(pipeline: &Pipeline) -> Vec<&JobDefinition> {
-    let mut ordered: Vec<&JobDefinition> = Vec::new();
-    let mut rest: Vec<&JobDefinition> = pipeline.jobs.iter().collect();
-    while !rest.is_empty() {
-        let ready =
-            |job: &&JobDefinition| job.inputs.iter().all(|input| !rest.iter().any(|other| other.id.as_str() == input));
-        // A checked pipeline has no cycle; if it had, the first in line goes first.
-        let next = rest.iter().position(ready).unwrap_or(0);
-        ordered.push(rest.remove(next));
-    }
-    ordered
+/// The jobs so that each stands after its inputs.
+fn order(pipeline: &Pipeline) -> impl Iterator<Item = &JobDefinition> {
+    pipeline.order().into_iter().filter_map(|index| pipeline.jobs.get(index))
 }
 
 /// What `--json` prints.
@@ -138,7 +128,7 @@ fn report(file: &str, loaded: &Result<Pipeline, Vec<Diagnostic>>) -> Result<Stri
     let report = Report {
         file,
         ok: loaded.is_ok(),
-        jobs: pipeline.map(|pipeline| order(pipeline).into_iter().map(JobReport::of).collect()).unwrap_or_default(),
+        jobs: pipeline.map(|pipeline| order(pipeline).map(JobReport::of).collect()).unwrap_or_default(),
         image: pipeline.and_then(|pipeline| pipeline.image.as_deref()),
         diagnostics: diagnostics.iter().map(DiagnosticReport::of).collect(),
     };
