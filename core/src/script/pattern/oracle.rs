@@ -7,9 +7,9 @@ use super::{Capture, PatternError, Search, find_plain, is_plain, replace};
 
 /// Pieces of patterns, so that random ones are often well-formed and often nearly so.
 const ITEMS: &[&str] = &[
-    "a", "b", "x", ".", "%a", "%d", "%s", "%w", "%W", "%p", "%u", "%c", "%g", "%x", "%z", "%.", "%%", "%", "[ab]", "[^a]", "[]]",
-    "[^]]", "[a-c]", "[a-]", "[%a_]", "[%", "[", "]", "(", ")", "()", "(a)", "(.-)", "%b()", "%bab", "%b", "%f[%w]", "%f[^a]",
-    "%f", "%1", "%2", "%0", "^", "$", "-", "\0", "é", " ", "[%]a]", "[a-%%]", "[%a-z]",
+    "a", "b", "x", ".", "%a", "%d", "%s", "%w", "%W", "%p", "%u", "%c", "%g", "%x", "%z", "%.", "%%", "%", "[ab]",
+    "[^a]", "[]]", "[^]]", "[a-c]", "[a-]", "[%a_]", "[%", "[", "]", "(", ")", "()", "(a)", "(.-)", "%b()", "%bab",
+    "%b", "%f[%w]", "%f[^a]", "%f", "%1", "%2", "%0", "^", "$", "-", "\0", "é", " ", "[%]a]", "[a-%%]", "[%a-z]",
 ];
 const QUANTIFIERS: &[&str] = &["", "", "", "*", "+", "-", "?"];
 const TEXTS: &[&str] = &["a", "b", "ab", "(", ")", "1", " ", "x", "]", "A", "\0", "é", "%", "_", ".", "-"];
@@ -167,13 +167,7 @@ impl Oracle {
         let bytes = |b: &[u8]| lua.create_string(b).unwrap();
         let tables: (mlua::Table, mlua::Table, mlua::Table, mlua::Table) = self
             .run
-            .call((
-                bytes(&case.subject),
-                bytes(&case.pattern),
-                bytes(&case.replacement),
-                case.init + 1,
-                case.limit,
-            ))
+            .call((bytes(&case.subject), bytes(&case.pattern), bytes(&case.replacement), case.init + 1, case.limit))
             .unwrap();
         let read = |table: mlua::Table| {
             shown(match table.raw_get::<Value>(1).unwrap() {
@@ -220,9 +214,7 @@ fn random_patterns_do_as_lua_does() {
 }
 
 fn smallest(oracle: &Oracle, mut case: Case) -> Case {
-    while let Some(next) =
-        case.shrink().find(|next| ours(next) != oracle.ask(next).map(|text| without_place(&text)))
-    {
+    while let Some(next) = case.shrink().find(|next| ours(next) != oracle.ask(next).map(|text| without_place(&text))) {
         case = next;
     }
     case
