@@ -33,8 +33,8 @@ pub struct JobOptions {
     pub allow_failure: bool,
     /// What it needs of its inputs.
     pub needs: Needs,
-    /// For all its commands.
-    pub env: BTreeMap<String, String>,
+    /// For all its commands; `None` removes a variable.
+    pub env: BTreeMap<String, Option<String>>,
     /// For all its commands, relative to the workspace.
     pub cwd: Option<String>,
     /// `sh` (default) or another shell for string commands.

@@ -31,7 +31,7 @@ impl fmt::Display for Place {
 }
 
 /// One error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostic {
     /// What is wrong, in one sentence without a full stop.
     pub message: String,

@@ -1,3 +1,13 @@
-//! The Lua VM of one job as a sans-IO machine.
+//! A pipeline's script as a sans-IO machine: it runs in slices, asks by yielding, and is resumed with answers.
+//!
+//! Owns the sandbox. What the answers are, and when, is the engine's.
 
 pub mod pattern;
+mod program;
+mod request;
+mod stdlib;
+mod vm;
+
+pub use program::{MODULES, Program};
+pub use request::{CommandText, Reply, Request, ShRequest, ShResult};
+pub use vm::{Definitions, Failure, JobFacts, Step, Vm};

@@ -40,6 +40,24 @@ pub enum EventKind {
     RunFinished(RunFinished),
 }
 
+impl EventKind {
+    /// `type` on the wire.
+    pub fn name(&self) -> &'static str {
+        match self {
+            EventKind::RunStarted(_) => "run_started",
+            EventKind::RunLogged(_) => "run_logged",
+            EventKind::JobStarted(_) => "job_started",
+            EventKind::JobLogged(_) => "job_logged",
+            EventKind::JobRetried(_) => "job_retried",
+            EventKind::JobSkipped(_) => "job_skipped",
+            EventKind::JobFinished(_) => "job_finished",
+            EventKind::ShStarted(_) => "sh_started",
+            EventKind::ShFinished(_) => "sh_finished",
+            EventKind::RunFinished(_) => "run_finished",
+        }
+    }
+}
+
 /// `run_started`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunStarted {

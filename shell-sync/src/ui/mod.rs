@@ -1,8 +1,39 @@
 //! What a person sees of a run while it goes on, and after.
+//!
+//! [`choose`] gives the view that fits the flags and the place; the driver tells it what was recorded. All views keep a
+//! [`Model`] of the run and end with the same summary, which `show` prints for past runs too. Views own no clock and never
+//! fail a run: a terminal that has gone away is written to no more.
+
+mod bars;
+mod entries;
+mod json;
+mod live;
+mod model;
+mod options;
+mod plain;
+mod quiet;
+mod screen;
+pub mod span;
+mod style;
+mod summary;
+mod terminal;
+pub mod text;
+pub mod words;
 
 use quire_core::ids::ShId;
 use quire_core::time::{Mono, Now};
 use quire_core::wire::Event;
+
+pub use entries::{LastLines, Piece, Tail, pieces};
+pub use json::{RunSummary, json_summary};
+pub use model::{Job, Model};
+pub use options::{Colour, Hints, Mode, Options, Sink, Surroundings};
+pub use plain::PlainView;
+pub use quiet::{JsonView, QuietView};
+pub use screen::{Screen, Size, Terminal};
+pub use style::{Looks, Tone};
+pub use summary::{DirTails, LogTails, Summary, dir_tails, header};
+pub use terminal::TerminalView;
 
 /// Someone who watches a run. The driver tells it everything that was recorded, after it was recorded.
 pub trait View {
@@ -16,4 +47,32 @@ pub trait View {
     fn tick(&mut self, now: Now);
     /// A fact of the shell for people, outside the record: a warning of the store, "waiting for processes to end".
     fn notice(&mut self, now: Now, text: &str);
+    /// How many files differ from the commit that the run is of, and how many git does not know; told at most once.
+    fn dirty(&mut self, now: Now, modified: u64, untracked: u64);
+    /// The record is closed: leaves the terminal clean and shows the summary. Called once, last.
+    fn end(&mut self, now: Now);
+}
+
+/// The view that fits the flags and the place where its text is read.
+pub fn choose(options: &Options) -> Box<dyn View> {
+    choose_in(options, Surroundings::of)
+}
+
+fn choose_in(options: &Options, surroundings: impl Fn(Sink) -> Surroundings) -> Box<dyn View> {
+    let hints = options.hints.clone();
+    let live = |sink, summary| {
+        let looks = surroundings(sink).looks(options.colour);
+        Box::new(TerminalView::new(Terminal(sink), looks, hints.clone(), summary))
+    };
+    let place = surroundings(options.sink);
+    let looks = place.looks(options.colour);
+    match options.mode {
+        Mode::Normal if place.is_live() => live(options.sink, true),
+        Mode::Normal => Box::new(PlainView::new(Terminal(options.sink), looks, hints)),
+        Mode::Quiet => Box::new(QuietView::new(Terminal(options.sink), looks, hints)),
+        Mode::Json => {
+            let live = surroundings(Sink::Stderr).is_live().then(|| live(Sink::Stderr, false) as Box<dyn View>);
+            Box::new(JsonView::new(Terminal(Sink::Stdout), hints, Box::new(Terminal(Sink::Stderr)), live))
+        }
+    }
 }

@@ -1,0 +1,15 @@
+//! CRI log entries (CONTRACT 4): framing of a command's bytes into entries, the parser, and the way back to the exact bytes.
+//!
+//! Owns the format alone. Which bytes are logged is [`crate::capture`]'s, what is masked in them [`crate::redact`]'s.
+
+mod bytes;
+mod framer;
+mod parse;
+mod stamp;
+
+pub use bytes::{StreamBytes, stream_bytes};
+pub use framer::Framer;
+pub use parse::{Entry, ParseError, parse};
+
+/// Bytes of an entry before its content: `2026-11-22T02:13:04.123456789Z stdout F `. Both streams' names have six letters.
+const HEAD_LEN: usize = stamp::LEN + " stdout F ".len();

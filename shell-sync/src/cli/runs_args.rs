@@ -1,0 +1,118 @@
+//! The options of the verbs that look at runs which were: ls, show, log, events, rebuild, prune.
+
+use clap::Args;
+
+/// Options of `ls`.
+#[derive(Debug, Clone, Args)]
+pub struct LsArgs {
+    /// Show the newest N runs
+    #[arg(short = 'n', long = "limit", value_name = "N", default_value_t = 20)]
+    pub limit: u32,
+
+    /// Print one JSON object a run
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `show`.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// A run: its number, last, last-failed, or the beginning of its id or of its commit's
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+
+    /// Print the run as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `log`.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// A run: its number, last, last-failed, or the beginning of its id or of its commit's
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+
+    /// A job, or one command of it: JOB/N counts from 1
+    #[arg(value_name = "JOB[/N]")]
+    pub job: Option<String>,
+
+    /// Print the exact bytes of a stream (stdout unless --stream names the other)
+    #[arg(long, conflicts_with = "timestamps")]
+    pub raw: bool,
+
+    /// Print this stream only
+    #[arg(long, value_name = "STREAM", value_parser = ["stdout", "stderr"])]
+    pub stream: Option<String>,
+
+    /// Begin each line with the time at which it came
+    #[arg(short, long)]
+    pub timestamps: bool,
+}
+
+/// Options of `events`.
+#[derive(Debug, Clone, Args)]
+pub struct EventsArgs {
+    /// A run: its number, last, last-failed, or the beginning of its id or of its commit's
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+}
+
+/// Options of `rebuild`.
+#[derive(Debug, Clone, Args)]
+pub struct RebuildArgs {
+    /// Say what was done as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `prune`.
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    /// Keep the newest N runs
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub keep: u32,
+
+    /// Keep at most this much, newest runs first: a number of bytes, or with K, M, G
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size)]
+    pub max_size: u64,
+
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A size in bytes: digits, then nothing or one of K, M, G, T (powers of 1024, in either case, `B` or `iB` after it allowed).
+fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong = || "write a number of bytes, or one with K, M, G or T: 500M".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let unit = unit.to_ascii_lowercase();
+    let shift = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(&unit) {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("0", 0), ("12", 12), ("1K", 1024), ("500M", 500 << 20), ("1g", 1 << 30), ("2GiB", 2 << 30), ("3kb", 3072)]
+        {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "G", "1X", "-1", "1.5G", "99999999999999999999", "99999999999T"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Facts from git: sha, ref, dirty counts, fingerprint, fresh checkouts.

@@ -1,0 +1,190 @@
+//! The lock of a run directory: a flock held while the run lives. Who can take it knows that the run's producer is dead.
+//!
+//! The file's text is for people and for a server that adopts a run: `<pid> <start ticks> <boot id>`. Pids come again;
+//! start ticks and boot id tell whether the process of that number is still the one that wrote this.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::error::RecordError;
+
+/// Someone who asks whether the lock is free holds it for an instant; so it is tried for so long.
+const ATTEMPTS: u32 = 50;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(1);
+
+/// A held lock. Dropped, it is free.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+/// The process that wrote a lock file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`); 0 where that is not known.
+    pub start_ticks: u64,
+    /// The boot in which it runs (`/proc/sys/kernel/random/boot_id`); empty where that is not known.
+    pub boot_id: String,
+}
+
+/// What a lock file says of its run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockState {
+    /// No process holds it: the run's producer is dead, or has ended.
+    Free,
+    /// A living process holds it.
+    Held(Option<Holder>),
+}
+
+/// The answer to [`RunLock::claim`].
+#[derive(Debug)]
+pub enum Claim {
+    /// It was free and is ours now: the run's producer is dead, or has ended.
+    Taken(RunLock),
+    /// There is no lock file, which is as good as a free lock: a run directory never appears without one.
+    NoLock,
+    /// A living process holds it.
+    Held(Option<Holder>),
+}
+
+impl RunLock {
+    /// Takes the lock at `path` for this process and writes who it is.
+    pub fn take(path: &Path) -> Result<RunLock, RecordError> {
+        let write = |source| RecordError::write(path, source);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let mut file = open.map_err(write)?;
+        let mut attempts = 1;
+        while !try_flock(&file).map_err(write)? {
+            if attempts == ATTEMPTS {
+                return Err(RecordError::Held { path: path.to_owned(), holder: read_holder(&mut file) });
+            }
+            attempts += 1;
+            std::thread::sleep(BETWEEN_ATTEMPTS);
+        }
+        let text = Holder::this_process().to_string();
+        file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).map_err(write)?;
+        Ok(RunLock { _file: file })
+    }
+
+    /// Takes the lock if it is free, leaving what the file says.
+    pub fn claim(path: &Path) -> Result<Claim, RecordError> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Claim::NoLock),
+            Err(source) => return Err(RecordError::read(path, source)),
+        };
+        match try_flock(&file) {
+            Ok(true) => Ok(Claim::Taken(RunLock { _file: file })),
+            Ok(false) => Ok(Claim::Held(read_holder(&mut file))),
+            Err(source) => Err(RecordError::read(path, source)),
+        }
+    }
+}
+
+impl LockState {
+    /// Asks the lock at `path`.
+    pub fn of(path: &Path) -> Result<LockState, RecordError> {
+        Ok(match RunLock::claim(path)? {
+            Claim::Taken(_) | Claim::NoLock => LockState::Free,
+            Claim::Held(holder) => LockState::Held(holder),
+        })
+    }
+}
+
+/// Whether the lock is now ours.
+fn try_flock(file: &File) -> io::Result<bool> {
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(200).read_to_string(&mut text).ok()?;
+    Holder::parse(&text)
+}
+
+impl Holder {
+    /// This process.
+    pub fn this_process() -> Holder {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Holder {
+            pid: std::process::id(),
+            start_ticks: start_ticks(&stat).unwrap_or(0),
+            boot_id: boot_id.trim_end().to_owned(),
+        }
+    }
+
+    /// Reads a lock file's text.
+    pub fn parse(text: &str) -> Option<Holder> {
+        let mut words = text.trim_end_matches('\n').split(' ');
+        let pid = words.next()?.parse().ok()?;
+        let start_ticks = words.next()?.parse().ok()?;
+        let boot_id = words.next()?.to_owned();
+        words.next().is_none().then_some(Holder { pid, start_ticks, boot_id })
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{} {} {}", self.pid, self.start_ticks, self.boot_id)
+    }
+}
+
+/// Field 22 of a `stat` file. The second field is the program's name in parentheses and may hold anything.
+fn start_ticks(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_ticks_are_field_22_whatever_the_program_is_called() {
+        let after = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20 21";
+        assert_eq!(start_ticks(&format!("7 (true) {after}")), Some(4242));
+        assert_eq!(start_ticks(&format!("7 (a b) R 1 (x) {after}")), Some(4242));
+        assert_eq!(start_ticks("7 (true) S 1"), None);
+        assert_eq!(start_ticks(""), None);
+    }
+
+    #[test]
+    fn a_holder_is_read_as_written() {
+        let holder = Holder::this_process();
+        assert_eq!(Holder::parse(&holder.to_string()), Some(holder.clone()));
+        assert_eq!(holder.pid, std::process::id());
+        assert!(holder.start_ticks > 0);
+        assert_eq!(Holder::parse(""), None);
+        assert_eq!(Holder::parse("12 x y"), None);
+        assert_eq!(Holder::parse("12 3 boot more"), None);
+    }
+
+    #[test]
+    fn a_lock_is_held_until_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(LockState::of(&path).unwrap(), LockState::Free);
+        let lock = RunLock::take(&path).unwrap();
+        assert_eq!(LockState::of(&path).unwrap(), LockState::Held(Some(Holder::this_process())));
+        assert!(matches!(RunLock::take(&path), Err(RecordError::Held { holder: Some(_), .. })));
+        drop(lock);
+        assert_eq!(LockState::of(&path).unwrap(), LockState::Free);
+        RunLock::take(&path).unwrap();
+    }
+}

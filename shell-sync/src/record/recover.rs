@@ -1,0 +1,126 @@
+//! Opening a data directory after things went wrong: rows catch up with their streams, runs whose producer died are closed.
+//!
+//! How unknown runs are found: the names in `runs/` are compared with the ids in the database. Retention keeps both lists
+//! short for a workspace (a few microseconds); nothing has to be marked, and a lost database or a run directory
+//! brought from elsewhere is found the same way. Runs that are known need a look only while they are active.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use quire_core::ids::RunId;
+use quire_core::wire::FailureKind;
+
+use super::data_dir::DataDir;
+use super::error::RecordError;
+use super::ingest::{BadLine, Ingested, ingest};
+use super::lock::{Claim, RunLock};
+use super::retention::{GONE, remove_tree};
+use super::run_dir::UNBORN;
+use crate::store::{Bulk, Numbering, Store};
+
+/// A directory that never became a run's is left alone for so long.
+const UNBORN_FOR: Duration = Duration::from_secs(3600);
+
+/// What was done about a data directory's dead runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Runs whose rows caught up with a stream that tells their end.
+    pub caught_up: Vec<RunId>,
+    /// Runs that had died and are closed now.
+    pub closed: Vec<RunId>,
+    /// Lines that were stepped over.
+    pub bad_lines: Vec<BadLine>,
+    /// Runs that could not be read, for people.
+    pub problems: Vec<String>,
+}
+
+impl Recovered {
+    /// What of it people should know.
+    pub fn notes(&self) -> Vec<String> {
+        let closed = self.closed.iter().map(|id| format!("run {id} had died without an end; it is closed as failed"));
+        closed.chain(self.bad_lines.iter().map(BadLine::to_string)).chain(self.problems.iter().cloned()).collect()
+    }
+}
+
+impl DataDir {
+    /// Brings the rows of every run that nobody drives up to date, and closes those that have no end. Runs whose lock is
+    /// held are left to who holds it. A run that cannot be read is reported and stands in nobody's way.
+    pub fn recover(&self, store: &mut Store) -> Result<Recovered, RecordError> {
+        let (on_disk, others) = self.list()?;
+        self.finish_removals(store, &others)?;
+        let mut due = store.active_runs()?;
+        for run_id in on_disk {
+            if !store.has_run(&run_id)? {
+                due.push(run_id);
+            }
+        }
+        let mut recovered = Recovered::default();
+        let claimed = self.claim_all(due, &mut recovered);
+        if claimed.is_empty() {
+            return Ok(recovered);
+        }
+        // Runs without directory need no stream read, and a transaction of their own.
+        for (run_id, _) in claimed.iter().filter(|(run_id, _)| !self.has_directory(run_id)) {
+            store.close_without_stream(run_id, FailureKind::Orphaned)?;
+            recovered.closed.push(run_id.clone());
+        }
+        let mut bulk = store.bulk(Numbering::Later)?;
+        for (run_id, _) in claimed.iter().filter(|(run_id, _)| self.has_directory(run_id)) {
+            self.recover_run(&mut bulk, run_id, &mut recovered)?;
+        }
+        bulk.number_the_rest()?;
+        bulk.commit()?;
+        Ok(recovered)
+    }
+
+    fn has_directory(&self, run_id: &RunId) -> bool {
+        self.run(run_id).is_ok_and(|files| files.path().is_dir())
+    }
+
+    /// The runs whose lock is free, each with the lock, held until their rows are committed.
+    fn claim_all(&self, due: Vec<RunId>, recovered: &mut Recovered) -> Vec<(RunId, Claim)> {
+        let mut claimed = Vec::new();
+        for run_id in due {
+            match self.run(&run_id).and_then(|files| RunLock::claim(&files.lock())) {
+                Ok(Claim::Held(_)) => {}
+                Ok(claim) => claimed.push((run_id, claim)),
+                Err(error) => recovered.problems.push(error.to_string()),
+            }
+        }
+        claimed
+    }
+
+    fn recover_run(&self, bulk: &mut Bulk<'_>, run_id: &RunId, recovered: &mut Recovered) -> Result<(), RecordError> {
+        let files = self.run(run_id)?;
+        match ingest(bulk, run_id, &files.events(), Some(FailureKind::Orphaned)) {
+            Ok(Ingested { has_run_finished, bad_lines, .. }) => {
+                recovered.bad_lines.extend(bad_lines);
+                let list = if has_run_finished { &mut recovered.caught_up } else { &mut recovered.closed };
+                list.push(run_id.clone());
+                Ok(())
+            }
+            Err(error @ RecordError::Read { .. }) => {
+                recovered.problems.push(error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends removals that were cut short, and sweeps out directories that never became a run's.
+    fn finish_removals(&self, store: &mut Store, others: &[String]) -> Result<(), RecordError> {
+        for name in others {
+            let path = self.runs().join(name);
+            if let Some(id) = name.strip_prefix(GONE) {
+                store.delete_run(&RunId::new(id))?;
+                let _ = remove_tree(&path);
+            } else if name.starts_with(UNBORN) {
+                let made = fs::metadata(&path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+                if SystemTime::now().duration_since(made).is_ok_and(|age| age > UNBORN_FOR) {
+                    let _ = remove_tree(&path);
+                }
+            }
+        }
+        Ok(())
+    }
+}

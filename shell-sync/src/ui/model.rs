@@ -1,0 +1,215 @@
+//! The run as people see it: jobs, their states, what runs now and what failed. No I/O, no clock.
+//!
+//! It is fed with events while a run goes on, or with rows when a past run is shown. Events go through quire-core's pairing
+//! first, so that both ways tell the same.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use quire_core::ids::{JobId, RunId};
+use quire_core::pairing::Pairing;
+use quire_core::rows::{JobRow, JobState, RowCommand, RunRow, ShRow};
+use quire_core::wire::{Event, EventKind};
+
+/// Failed commands remembered of a job: one of them is what failed it, nearly always the last.
+const FAILED_KEPT: usize = 8;
+
+/// A run.
+#[derive(Debug, Default)]
+pub struct Model {
+    pairing: Option<Pairing>,
+    puts: Vec<RowCommand>,
+    run: Option<RunRow>,
+    jobs: Vec<Job>,
+    index: BTreeMap<JobId, usize>,
+    /// Indices of jobs that go on, in the order in which they began.
+    running: Vec<usize>,
+    ended: Vec<usize>,
+}
+
+/// A job of a run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its row.
+    pub row: JobRow,
+    /// Commands begun, of all attempts.
+    pub commands: u32,
+    /// Commands that run now, by index.
+    pub open: BTreeMap<u32, ShRow>,
+    failed: VecDeque<ShRow>,
+}
+
+impl Job {
+    /// How long it took, or has taken at `now_ms`, in milliseconds; `None` before it began.
+    pub fn duration_ms(&self, now_ms: i64) -> Option<i64> {
+        let started = self.row.started_at_ms?;
+        Some(self.row.finished_at_ms.unwrap_or(now_ms).saturating_sub(started).max(0))
+    }
+
+    /// The command that failed the attempt which began last, as far as rows tell it: the last one that ended with the job's
+    /// exit code; while the job goes on, the last that failed.
+    pub fn failing_command(&self) -> Option<&ShRow> {
+        let mut failed = self.failed.iter().rev().filter(|sh| sh.attempt == self.row.attempts);
+        match (self.row.state, self.row.exit_code) {
+            (JobState::Pending | JobState::Complete | JobState::Skipped, _) => None,
+            (JobState::Active, _) => failed.next(),
+            (JobState::Failed | JobState::Aborted, Some(code)) => failed.find(|sh| sh.exit_code == Some(code)),
+            (JobState::Failed | JobState::Aborted, None) => {
+                failed.find(|sh| sh.exit_code.is_none() || sh.cause.is_some())
+            }
+        }
+    }
+
+    /// The last command that failed in an attempt (from 1).
+    pub fn failed_in_attempt(&self, attempt: u32) -> Option<&ShRow> {
+        self.failed.iter().rev().find(|sh| sh.attempt == attempt)
+    }
+
+    /// Whether it ended, however.
+    pub fn is_ended(&self) -> bool {
+        is_terminal(self.row.state)
+    }
+
+    /// Whether it stands in the list only because it was not asked for.
+    pub fn is_unasked(&self) -> bool {
+        self.row.state == JobState::Skipped && self.row.skip_reason.as_deref() == Some("not_selected")
+    }
+}
+
+impl Model {
+    /// A run of which nothing is known yet.
+    pub fn new() -> Model {
+        Model::default()
+    }
+
+    /// A past run, from its rows.
+    pub fn from_rows(run: RunRow, jobs: Vec<JobRow>, commands: impl IntoIterator<Item = ShRow>) -> Model {
+        let mut model = Model::new();
+        model.put(RowCommand::PutRun(run));
+        jobs.into_iter().for_each(|job| model.put(RowCommand::PutJob(job)));
+        commands.into_iter().for_each(|sh| model.put(RowCommand::PutSh(sh)));
+        model.ended.clear();
+        model
+    }
+
+    /// Takes the next event of the run.
+    pub fn event(&mut self, event: &Event) {
+        let pairing = self.pairing.get_or_insert_with(|| {
+            Pairing::new(match &event.kind {
+                EventKind::RunStarted(started) => started.run_id.clone(),
+                _ => RunId::new(""),
+            })
+        });
+        let mut puts = std::mem::take(&mut self.puts);
+        pairing.push(event, &mut puts);
+        puts.drain(..).for_each(|put| self.put(put));
+        self.puts = puts;
+    }
+
+    /// Takes a row in the place of the one with its key.
+    pub fn put(&mut self, put: RowCommand) {
+        match put {
+            RowCommand::PutRun(run) => self.run = Some(run),
+            RowCommand::PutJob(row) => self.put_job(row),
+            RowCommand::PutSh(row) => self.put_sh(row),
+        }
+    }
+
+    /// The run's row, once there is one.
+    pub fn run(&self) -> Option<&RunRow> {
+        self.run.as_ref()
+    }
+
+    /// The jobs in the pipeline's order.
+    pub fn jobs(&self) -> Vec<&Job> {
+        let mut jobs: Vec<&Job> = self.jobs.iter().collect();
+        jobs.sort_by_key(|job| job.row.position);
+        jobs
+    }
+
+    /// A job by its id.
+    pub fn job(&self, id: &JobId) -> Option<&Job> {
+        self.jobs.get(*self.index.get(id)?)
+    }
+
+    /// The jobs that go on, the one that began first at the front.
+    pub fn running(&self) -> impl ExactSizeIterator<Item = &Job> {
+        self.running.iter().map(|&index| &self.jobs[index])
+    }
+
+    /// Jobs that wait.
+    pub fn waiting(&self) -> usize {
+        self.count(|row| row.state == JobState::Pending)
+    }
+
+    /// How many jobs' rows are such.
+    pub fn count(&self, such: impl Fn(&JobRow) -> bool) -> usize {
+        self.jobs.iter().filter(|job| such(&job.row)).count()
+    }
+
+    /// The jobs that ended since this was last asked.
+    pub fn take_ended(&mut self) -> Vec<JobId> {
+        self.ended.drain(..).map(|index| self.jobs[index].row.job_id.clone()).collect()
+    }
+
+    /// How long the run took, or has taken at `now_ms`, in milliseconds.
+    pub fn duration_ms(&self, now_ms: i64) -> Option<i64> {
+        let run = self.run.as_ref()?;
+        Some(run.finished_at_ms.unwrap_or(now_ms).saturating_sub(run.started_at_ms?).max(0))
+    }
+
+    fn put_job(&mut self, row: JobRow) {
+        let index = self.index_of(&row.job_id);
+        let was = self.jobs.get(index).map(|job| job.row.state);
+        let now = row.state;
+        match self.jobs.get_mut(index) {
+            Some(job) => job.row = row,
+            None => self.jobs.push(Job { row, commands: 0, open: BTreeMap::new(), failed: VecDeque::new() }),
+        }
+        if was != Some(now) {
+            self.running.retain(|&running| running != index);
+            if now == JobState::Active {
+                self.running.push(index);
+            }
+            if is_terminal(now) {
+                self.ended.push(index);
+            }
+        }
+    }
+
+    /// The place of a job; one that is not there yet gets the next.
+    fn index_of(&mut self, id: &JobId) -> usize {
+        match self.index.get(id) {
+            Some(&index) => index,
+            None => {
+                let index = self.jobs.len();
+                self.index.insert(id.clone(), index);
+                index
+            }
+        }
+    }
+
+    /// A command's row always follows its job's; one without is dropped.
+    fn put_sh(&mut self, row: ShRow) {
+        let Some(job) = self.index.get(&row.job_id).and_then(|&index| self.jobs.get_mut(index)) else { return };
+        job.commands = job.commands.max(row.n);
+        if row.finished_at_ms.is_none() {
+            job.open.insert(row.n, row);
+            return;
+        }
+        job.open.remove(&row.n);
+        if row.exit_code != Some(0) {
+            if job.failed.len() == FAILED_KEPT {
+                job.failed.pop_front();
+            }
+            job.failed.push_back(row);
+        }
+    }
+}
+
+fn is_terminal(state: JobState) -> bool {
+    match state {
+        JobState::Pending | JobState::Active => false,
+        JobState::Complete | JobState::Failed | JobState::Skipped | JobState::Aborted => true,
+    }
+}

@@ -1,1 +1,0 @@
-//! The workspace: where it is, its pipeline and modules, and the files that scripts ask for.
