@@ -23,7 +23,7 @@ use std::sync::OnceLock;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, Table};
 
-pub use json::{JsonError, from_json, to_json};
+pub use json::{from_json, to_json};
 
 /// The text of the prelude's part that makes the standard library; see its head for what it is given.
 const SOURCE: &str = include_str!("prelude/stdlib.lua");
