@@ -1,7 +1,8 @@
 //! CPU time of capturing 200 MB of 80-byte lines, as a ratio to a C program that only adds the prefixes (`streamer.c`, compiled
 //! here with `cc -O2`). Both read the same file 64 KiB at a time and write to /dev/null, in turns; medians of five.
 //!
-//! Needs Linux (CPU time comes from /proc) and a C compiler. Run with `cargo bench -p quire-core --bench capture`.
+//! Needs Linux (CPU time comes from /proc) and a C compiler. Run with `cargo bench -p quire-core --bench capture`; a word behind
+//! `--` picks the cases whose name holds it.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros)]
 
@@ -36,16 +37,20 @@ fn main() -> Result<()> {
     write_lines(&hex, hex_dump)?;
 
     let none = SecretSet::default();
-    let ten = secrets(10, false)?;
-    let keys = secrets(3, true)?;
+    let ten = secrets(&[(8, 1), (12, 1), (16, 1), (20, 1), (24, 1), (32, 1), (36, 1), (40, 1), (40, 1), (64, 1)])?;
+    let tiny = secrets(&[(4, 1), (6, 1), (40, 1)])?;
+    let keys = secrets(&[(64, 30); 3])?;
     let near = SecretSet::new([&b"Compiling"[..], b"target/debug/"])?;
     let cases = [
         ("no secrets", &log, &none),
         ("10 secrets", &log, &ten),
         ("10 secrets, a hex dump", &hex, &ten),
+        ("secrets of 4 and 6 bytes", &log, &tiny),
         ("3 keys of 30 lines", &log, &keys),
         ("a secret in every line", &log, &near),
     ];
+    let word = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
+    let cases: Vec<_> = cases.into_iter().filter(|case| case.0.contains(&word)).collect();
     let mut limit = Vec::new();
     let mut times = vec![Vec::new(); cases.len()];
     for _ in 0..ROUNDS {
@@ -110,16 +115,16 @@ fn hex_dump(random: &mut Random) -> String {
     (0..5).map(|_| format!("{:016x}", random.next())).collect()
 }
 
-/// Random passwords of 40 characters, or keys of 30 lines of 64.
-fn secrets(count: usize, keys: bool) -> Result<SecretSet> {
+/// Random secrets of so many characters a line, so many lines.
+fn secrets(shapes: &[(usize, usize)]) -> Result<SecretSet> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/$-_%";
     let mut random = Random(42);
-    let mut word = |length: usize| -> Vec<u8> {
+    let mut line = |length: usize| -> Vec<u8> {
         (0..length).map(|_| ALPHABET[(random.next() >> 32) as usize % ALPHABET.len()]).collect()
     };
-    let secrets: Vec<Vec<u8>> = (0..count)
-        .map(|_| if keys { (0..30).flat_map(|_| [word(64), b"\n".to_vec()].concat()).collect() } else { word(40) })
-        .collect();
+    let secrets =
+        shapes.iter().map(|&(length, lines)| (0..lines).map(|_| line(length)).collect::<Vec<_>>().join(&b'\n'));
+    let secrets: Vec<Vec<u8>> = secrets.collect();
     Ok(SecretSet::new(secrets.iter().map(Vec::as_slice))?)
 }
 

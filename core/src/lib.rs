@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod recorder;
 pub mod redact;
 pub mod rows;
+pub mod scheduler;
 pub mod script;
 pub mod signal;
 pub mod time;

@@ -77,10 +77,12 @@ pub struct Config {
     pub secret_set: SecretSet,
     /// The base environment of commands: what `rt.env` answers, and where `unless set` looks.
     pub env: BTreeMap<String, String>,
+    /// Absolute path of the workspace: replay keys leave it out.
+    pub workspace: String,
     /// Bounds.
     pub limits: Limits,
     /// The shell will report [`super::Input::Fingerprint`] once; the run does not end before.
     pub fingerprint_follows: bool,
-    /// `--executor` was given: an image in the pipeline is overridden.
+    /// `--executor` was given: it overrides an image that the pipeline names.
     pub executor_forced: bool,
 }

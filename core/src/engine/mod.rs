@@ -1,37 +1,265 @@
 //! The engine: one run as a state machine. Facts in ([`Input`]), orders out ([`Output`]).
+//!
+//! - `definition`: the top level of the pipeline. `run`: how a run begins and ends. `job`: the phases of a job's attempt.
+//!   `asking`: requests of scripts. `commands`: commands from request to end; `command`: one of them.
+//! - `slots`, `timers`: small machines of their own. What may start is [`crate::scheduler`]'s.
 
+mod asking;
+mod command;
+mod commands;
 mod config;
+mod definition;
 mod io;
+mod job;
+mod run;
+mod slots;
+mod timers;
+
+use std::collections::{BTreeMap, VecDeque};
 
 pub use config::{Config, Limits, Source};
+pub use definition::{Defined, Defining, Definition};
 pub use io::{Answer, Ask, CommandSpec, ExitStatus, GRACE, Input, Output, Scope, Signal, SpawnFailure};
 
+use self::command::Command;
+use self::job::Job;
+use self::run::Phase;
+use self::slots::{CommandId, Slots};
+use self::timers::{Timer, Timers};
+use crate::ids::ShId;
+use crate::pipeline::Diagnostic;
+use crate::recorder::{Recorder, RuntimeEvent};
+use crate::redact::SecretSet;
+use crate::scheduler::Scheduler;
 use crate::time::{Mono, Now};
+use crate::wire::RunOutcome;
+
+/// Who waits for an answer of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    Definition,
+    Job(usize),
+}
 
 /// One run.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    config: Config,
+    /// The time of the fact that is being worked on.
+    now: Now,
+    facts: VecDeque<(Now, Input)>,
+    outputs: VecDeque<Output>,
+    recorder: Recorder,
+    secrets: SecretSet,
+    phase: Phase,
+    scheduler: Option<Scheduler>,
+    defined: Option<Defined>,
+    jobs: Vec<Job>,
+    /// Jobs whose script can go on, in the order in which it became so.
+    ready: VecDeque<usize>,
+    commands: BTreeMap<CommandId, Command>,
+    by_sh: BTreeMap<ShId, CommandId>,
+    next_command: CommandId,
+    slots: Slots,
+    timers: Timers,
+    asks: BTreeMap<Ask, Asker>,
+    next_ask: u64,
+    /// How often someone wanted the run to end.
+    cancels: u32,
+    record_failure: Option<String>,
+    diagnostics: Vec<Diagnostic>,
+    fingerprint: Option<Option<String>>,
+}
 
 impl Engine {
     /// A run that begins now.
-    pub fn new(_config: Config, _now: Now) -> Engine {
-        todo!()
+    pub fn new(config: Config, now: Now) -> Engine {
+        let definition = Definition::new(&config.source, &config.limits, config.seed);
+        Engine {
+            now,
+            facts: VecDeque::new(),
+            outputs: VecDeque::new(),
+            recorder: Recorder::new(),
+            secrets: config.secret_set.clone(),
+            phase: Phase::Defining { definition: Box::new(definition), waiting: false },
+            scheduler: None,
+            defined: None,
+            jobs: Vec::new(),
+            ready: VecDeque::new(),
+            commands: BTreeMap::new(),
+            by_sh: BTreeMap::new(),
+            next_command: 1,
+            slots: Slots::new(config.slots),
+            timers: Timers::default(),
+            asks: BTreeMap::new(),
+            next_ask: 1,
+            cancels: 0,
+            record_failure: None,
+            diagnostics: Vec::new(),
+            fingerprint: None,
+            config,
+        }
     }
 
     /// Records a fact. Nothing runs until [`Engine::poll_output`].
-    pub fn handle(&mut self, _now: Now, _input: Input) {
-        todo!()
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.facts.push_back((now, input));
     }
 
-    /// The next order, or `None` where there is nothing to do before the next fact or deadline. Lua runs in here, in slices.
+    /// The next order, or `None` where there is nothing to do before the next fact or deadline. Lua runs in here, in slices:
+    /// after one that did not finish, `None` is returned with a deadline of "now", so that its host can look around.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
+        let mut slices = 1;
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            if matches!(self.phase, Phase::Done) {
+                self.facts.clear();
+                return None;
+            }
+            if self.take_urgent() {
+                continue;
+            }
+            if self.is_busy() {
+                self.take_ticks();
+            }
+            if let Some(timer) = self.timers.pop_due(self.now.mono) {
+                self.on_timer(timer);
+            } else if self.is_busy() {
+                if slices == 0 {
+                    return None;
+                }
+                if !self.run_slice() {
+                    slices -= 1;
+                }
+            } else if !self.start_something() {
+                let (now, fact) = self.facts.pop_front()?;
+                self.now = now;
+                self.on_fact(fact);
+            }
+        }
     }
 
     /// When to call [`Engine::handle`] with [`Input::Tick`] at the latest. A point not after the last `now` means at once.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        todo!()
+        if matches!(self.phase, Phase::Done) {
+            return None;
+        }
+        if self.is_busy() || !self.facts.is_empty() || !self.outputs.is_empty() {
+            return Some(self.now.mono);
+        }
+        self.timers.next()
+    }
+
+    /// What is wrong with the pipeline, where the run failed for that.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Whether a script could go on right now.
+    fn is_busy(&self) -> bool {
+        !self.ready.is_empty() || matches!(self.phase, Phase::Defining { waiting: false, .. })
+    }
+
+    /// Cancel and a failed record go ahead of all other facts and of waiting Lua.
+    fn take_urgent(&mut self) -> bool {
+        let urgent = |(_, input): &(Now, Input)| matches!(input, Input::Cancel | Input::RecordFailed { .. });
+        let Some(position) = self.facts.iter().position(urgent) else { return false };
+        let Some((now, input)) = self.facts.remove(position) else { return false };
+        self.now = now;
+        self.on_fact(input);
+        true
+    }
+
+    /// At a slice's border time that passed is known to have passed.
+    fn take_ticks(&mut self) {
+        while let Some((now, Input::Tick)) = self.facts.front() {
+            self.now = *now;
+            self.facts.pop_front();
+        }
+    }
+
+    fn on_fact(&mut self, input: Input) {
+        match input {
+            Input::SpawnFailed { sh, failure } => self.on_spawn_failed(&sh, failure),
+            Input::Exited { sh, status } => self.on_exited(&sh, status),
+            Input::OutputEnded { sh, captured } => self.on_output_ended(&sh, captured),
+            Input::OutputLimitReached { sh } | Input::OutputIdle { sh } => self.on_output_limit(&sh),
+            Input::Swept { scope } => self.on_swept(&scope),
+            Input::Answered { ask, answer } => self.on_answered(ask, answer),
+            Input::Fingerprint(fingerprint) => {
+                self.fingerprint = Some(fingerprint);
+                self.conclude();
+            }
+            Input::Cancel => self.on_cancel(),
+            Input::RecordFailed { message } => self.on_record_failed(message),
+            Input::Tick => {}
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer) {
+        match timer {
+            Timer::Job(job) => self.on_job_timeout(job),
+            Timer::Deferred(job) => self.on_deferred_timeout(job),
+            Timer::Command(command) => self.on_command_timeout(command),
+            Timer::Kill(command) => self.signal(command, Signal::Kill),
+            Timer::Close(command) => self.close_output(command),
+        }
+    }
+
+    /// Runs one slice of what is ready; whether it came to a point of rest.
+    fn run_slice(&mut self) -> bool {
+        match self.ready.pop_front() {
+            Some(job) => self.run_job_slice(job),
+            None => self.run_definition_slice(),
+        }
+    }
+
+    /// Starts a command that a slot is free for, else a job.
+    fn start_something(&mut self) -> bool {
+        if let Some(command) = self.slots.grant() {
+            self.start_command(command);
+            return true;
+        }
+        if !matches!(self.phase, Phase::Running) {
+            return false;
+        }
+        let Some(scheduler) = &mut self.scheduler else { return false };
+        if self.slots.is_free()
+            && let Some(index) = scheduler.next_ready()
+        {
+            scheduler.start(index);
+            self.start_job(index);
+            return true;
+        }
+        if scheduler.is_over() {
+            self.end_run();
+            return true;
+        }
+        false
+    }
+
+    /// Orders an event to be written, unless the record is lost.
+    fn record(&mut self, event: RuntimeEvent) {
+        if self.record_failure.is_none() {
+            let secrets = &self.secrets;
+            let event = self.recorder.record(self.now.wall, event, &|text| secrets.mask(text));
+            self.outputs.push_back(Output::Emit(event));
+        }
+    }
+
+    fn ask(&mut self, asker: Asker) -> Ask {
+        let ask = Ask(self.next_ask);
+        self.next_ask += 1;
+        self.asks.insert(ask, asker);
+        ask
+    }
+
+    fn done(&mut self, outcome: RunOutcome) {
+        self.phase = Phase::Done;
+        self.outputs.push_back(Output::Done(outcome));
     }
 }

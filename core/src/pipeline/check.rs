@@ -6,19 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cycle::{Tangles, reversed};
 use super::definition::{JobDefinition, RawJob, SOURCES};
-use super::diagnostic::{Diagnostic, Place, quoted};
+use super::diagnostic::{Diagnostic, Place, named, quoted};
 use super::graph::Pipeline;
 use super::locate::{Files, Wanted};
 use super::suggest::{did_you_mean, list};
 use crate::ids::JobId;
 
+/// Most errors that are reported in all: a loop may make thousands, and finding places and near names takes time.
+const MOST: usize = 200;
 /// Most cycles that are reported; a tangle has more of them than anyone reads.
 const CYCLES: usize = 20;
 /// Most jobs of a cycle that are named.
 const CYCLE_NAMES: usize = 12;
 
 /// Checks all jobs together: ids, duplicates, unknown inputs, empty inputs, cycles, jobs that nothing can start. `earlier` are
-/// the diagnostics that the script already gave; all come back in one list, in order of place. `files` maps file to text, for
+/// the diagnostics that the script already gave about calls that it then left out; all come back in one list, in order of
+/// place, the first 200 of them. An input that a message of `earlier` quotes counts as known. `files` maps file to text, for
 /// columns and excerpts: those of `earlier` are completed too.
 pub fn check(
     jobs: Vec<RawJob>,
@@ -26,47 +29,90 @@ pub fn check(
     earlier: Vec<Diagnostic>,
     files: &BTreeMap<String, String>,
 ) -> Result<Pipeline, Vec<Diagnostic>> {
-    let mut checker =
-        Checker { jobs: &jobs, first: first_definitions(&jobs), files: Files::new(files), found: earlier };
-    if jobs.is_empty() && checker.found.is_empty() {
+    let first = first_definitions(&jobs);
+    let ids = jobs.iter().enumerate().filter(|(index, job)| first.get(job.id.as_str()) == Some(index));
+    let mut checker = Checker {
+        jobs: &jobs,
+        ids: ids.map(|(_, job)| job.id.as_str()).collect(),
+        first,
+        mentioned: earlier.iter().flat_map(|diagnostic| diagnostic.message.split('"').skip(1).step_by(2)).collect(),
+        files: Files::new(files),
+        found: Vec::new(),
+        seen: BTreeSet::new(),
+        more: earlier.len() > MOST,
+    };
+    checker.found = earlier.iter().take(MOST).map(|diagnostic| checker.files.complete(diagnostic.clone())).collect();
+    if jobs.is_empty() && earlier.is_empty() {
         checker.found.push(no_jobs(files));
     }
     if image.as_deref().is_some_and(|image| image.trim().is_empty()) {
         let diagnostic =
             Diagnostic::new("the image has no name").help("write it like ci.image(\"debian:13\"), or leave it out");
-        let place = image_place(files);
-        checker.found.push(Diagnostic { place, ..diagnostic });
+        checker.found.push(Diagnostic { place: image_place(files), ..diagnostic });
     }
     let ids = checker.ids();
     checker.inputs();
     checker.graph();
-    if checker.found.is_empty() {
-        let jobs = jobs.into_iter().zip(ids).filter_map(|(job, id)| {
-            let inputs = job.inputs.unwrap_or_else(|| vec!["quire/push".into()]);
-            Some(JobDefinition { id: id?, inputs, options: job.options, place: job.place })
-        });
-        return Ok(Pipeline::new(jobs.collect(), image));
+    if !checker.found.is_empty() {
+        return Err(checker.finish());
     }
-    let mut found: Vec<Diagnostic> =
-        std::mem::take(&mut checker.found).into_iter().map(|diagnostic| checker.files.complete(diagnostic)).collect();
-    found.sort_by(|a, b| a.place.cmp(&b.place));
-    let mut seen = BTreeSet::new();
-    found.retain(|diagnostic| seen.insert((diagnostic.place.clone(), diagnostic.message.clone())));
-    Err(found)
+    let jobs = jobs.into_iter().zip(ids).filter_map(|(job, id)| {
+        let inputs = job.inputs.unwrap_or_else(|| vec!["quire/push".into()]);
+        Some(JobDefinition { id: id?, inputs, options: job.options, place: job.place })
+    });
+    Ok(Pipeline::new(jobs.collect(), image))
 }
 
 struct Checker<'a> {
     jobs: &'a [RawJob],
     /// Index of the first job of each id.
     first: BTreeMap<&'a str, usize>,
+    /// Each id once, in declaration order.
+    ids: Vec<&'a str>,
+    /// What the messages of earlier errors quote: ids of jobs whose definition was refused.
+    mentioned: BTreeSet<&'a str>,
     files: Files<'a>,
     found: Vec<Diagnostic>,
+    /// What was reported: a call in a loop makes the same error in every round.
+    seen: BTreeSet<(Place, String)>,
+    /// There are errors that were not reported.
+    more: bool,
 }
 
 impl<'a> Checker<'a> {
-    fn report(&mut self, call: &Place, wanted: Wanted<'_>, diagnostic: Diagnostic) {
-        let place = self.files.locate(call, wanted);
-        self.found.push(diagnostic.at(place));
+    /// Reports an error once for each call, at the place of `wanted` in it. `help` is asked only where it will be read.
+    fn report(
+        &mut self,
+        call: &Place,
+        wanted: Wanted<'_>,
+        message: String,
+        help: impl FnOnce(&Self) -> Option<String>,
+    ) {
+        if self.seen.contains(&(call.clone(), message.clone())) {
+            return;
+        }
+        if self.found.len() >= MOST {
+            self.more = true;
+            return;
+        }
+        self.seen.insert((call.clone(), message.clone()));
+        let place = Some(self.files.locate(call, wanted));
+        let diagnostic = Diagnostic { help: help(self), place, ..Diagnostic::new(message) };
+        let diagnostic = self.files.complete(diagnostic);
+        self.found.push(diagnostic);
+    }
+
+    /// What was found, in order of place, each error once.
+    fn finish(mut self) -> Vec<Diagnostic> {
+        let mut found: Vec<Diagnostic> =
+            self.found.into_iter().map(|diagnostic| self.files.complete(diagnostic)).collect();
+        found.sort_by(|a, b| a.place.cmp(&b.place));
+        let mut seen = BTreeSet::new();
+        found.retain(|diagnostic| seen.insert((diagnostic.place.clone(), diagnostic.message.clone())));
+        if self.more {
+            found.push(Diagnostic::new("there are more errors than are shown").help("mend these first"));
+        }
+        found
     }
 
     /// Ids are valid and given once.
@@ -74,28 +120,26 @@ impl<'a> Checker<'a> {
         let mut ids = Vec::new();
         for (index, job) in self.jobs.iter().enumerate() {
             let id = JobId::new(&job.id);
+            let wanted = Wanted::Text(&job.id, 0);
+            let name = quoted(&job.id);
             if let Err(error) = &id {
-                let message = format!("invalid job id {}: a job id {error}", quoted(&job.id));
-                self.report(
-                    &job.place,
-                    Wanted::Text(&job.id, 0),
-                    Diagnostic { help: id_help(&job.id), ..Diagnostic::new(message) },
-                );
+                let message = format!("invalid job id {name}: a job id {error}");
+                self.report(&job.place, wanted, message, |_| id_help(&job.id));
             }
             ids.push(id.ok());
-            let first =
-                self.first.get(job.id.as_str()).and_then(|first| self.jobs.get(*first).map(|job| (*first, job)));
-            if let Some((first, earlier)) = first
-                && first != index
-            {
-                let name = quoted(&job.id);
-                let diagnostic = match earlier.place == job.place {
-                    true => Diagnostic::new(format!("job {name} is defined again by the same call"))
-                        .help("in a loop, let each round make an id of its own, like \"test-\" .. name"),
-                    false => Diagnostic::new(format!("job {name} is already defined at {}", earlier.place))
-                        .help("give each job an id of its own"),
+            let first = self.first.get(job.id.as_str()).filter(|first| **first != index);
+            if let Some(earlier) = first.and_then(|first| self.jobs.get(*first)) {
+                let (message, help) = match earlier.place == job.place {
+                    true => (
+                        format!("job {name} is defined again by the same call"),
+                        "in a loop, let each round make an id of its own, like \"test-\" .. name",
+                    ),
+                    false => (
+                        format!("job {name} is already defined at {}", earlier.place),
+                        "give each job an id of its own",
+                    ),
                 };
-                self.report(&job.place, Wanted::Text(&job.id, 0), diagnostic);
+                self.report(&job.place, wanted, message, |_| Some(help.to_owned()));
             }
         }
         ids
@@ -106,54 +150,61 @@ impl<'a> Checker<'a> {
         for job in self.jobs {
             let Some(inputs) = &job.inputs else { continue };
             if inputs.is_empty() {
-                let diagnostic =
-                    Diagnostic::new(format!("job {} has empty inputs: nothing would start it", quoted(&job.id)))
-                        .help("leave the inputs out for {\"quire/push\"}, or name jobs or sources");
-                self.report(&job.place, Wanted::EmptyTable, diagnostic);
+                let message = format!("job {} has empty inputs: nothing would start it", quoted(&job.id));
+                let help = "leave the inputs out for {\"quire/push\"}, or name jobs or sources";
+                self.report(&job.place, Wanted::EmptyTable, message, |_| Some(help.to_owned()));
             }
             let mut seen = BTreeSet::new();
             for input in inputs {
-                let nth = usize::from(*input == job.id);
+                let (itself, name) = (*input == job.id, quoted(input));
                 if !seen.insert(input) {
-                    let diagnostic =
-                        Diagnostic::new(format!("input {} is given twice", quoted(input))).help("name it once");
-                    self.report(&job.place, Wanted::Text(input, nth + 1), diagnostic);
-                } else if *input == job.id {
-                    let diagnostic = Diagnostic::new(format!("job {} needs itself", quoted(input)))
-                        .help(format!("take {} out of its inputs", quoted(input)));
-                    self.report(&job.place, Wanted::Text(input, 1), diagnostic);
-                } else if !self.first.contains_key(input.as_str()) && !SOURCES.contains(&input.as_str()) {
-                    let diagnostic = self.unknown(job, input);
-                    self.report(&job.place, Wanted::Text(input, 0), diagnostic);
+                    let wanted = Wanted::Text(input, usize::from(itself) + 1);
+                    self.report(&job.place, wanted, format!("input {name} is given twice"), |_| {
+                        Some("name it once".to_owned())
+                    });
+                } else if itself {
+                    self.report(&job.place, Wanted::Text(input, 1), format!("job {name} needs itself"), |_| {
+                        Some(format!("take {name} out of its inputs"))
+                    });
+                } else if !self.is_known(input) {
+                    let what = if input.starts_with("quire/") { "source" } else { "input" };
+                    let message = format!("unknown {what} {name}");
+                    self.report(&job.place, Wanted::Text(input, 0), message, |checker| {
+                        Some(checker.what_there_is(job, input))
+                    });
                 }
             }
         }
     }
 
-    fn unknown(&self, job: &RawJob, input: &str) -> Diagnostic {
-        let mut seen = BTreeSet::new();
-        let others = || self.jobs.iter().map(|job| job.id.as_str()).filter(|id| *id != job.id);
-        let others_once: Vec<&str> = others().filter(|id| seen.insert(*id)).collect();
+    fn is_known(&self, input: &str) -> bool {
+        self.first.contains_key(input) || SOURCES.contains(&input) || self.mentioned.contains(input)
+    }
+
+    /// The name that was probably meant, and the inputs that the job may have.
+    fn what_there_is(&self, job: &RawJob, input: &str) -> String {
         let sources = list(SOURCES.iter().copied());
         if input.starts_with("quire/") {
-            let help = format!("{}sources: {sources}", did_you_mean(input, SOURCES.iter().copied()));
-            return Diagnostic::new(format!("unknown source {}", quoted(input))).help(help);
+            return format!("{}sources: {sources}", did_you_mean(input, SOURCES.iter().copied()));
         }
-        let meant = did_you_mean(input, others_once.iter().copied().chain(SOURCES.iter().copied()));
-        let there = match (others_once.is_empty(), input.contains('/') || meant.contains("quire/")) {
-            (true, _) => format!("there is no other job; sources: {sources}"),
-            (false, true) => format!("jobs: {}; sources: {sources}", list(others_once.into_iter())),
-            (false, false) => format!("jobs: {}", list(others_once.into_iter())),
-        };
-        Diagnostic::new(format!("unknown input {}", quoted(input))).help(format!("{meant}{there}"))
+        let others = || self.ids.iter().copied().filter(|id| *id != job.id);
+        let meant = did_you_mean(input, SOURCES.iter().copied().chain(others()));
+        let with_sources = input.contains('/') || meant.contains("quire/");
+        match others().next().is_none() {
+            true => format!("{meant}there is no other job; sources: {sources}"),
+            false if with_sources => format!("{meant}jobs: {}; sources: {sources}", list(others())),
+            false => format!("{meant}jobs: {}", list(others())),
+        }
     }
 
     /// Nothing waits for itself, and something starts every job.
     fn graph(&mut self) {
         let needs = self.needs();
         let tangles = Tangles::find(&needs);
-        for cycle in tangles.cycles(&needs, CYCLES) {
-            self.cycle(&cycle);
+        let cycles = tangles.cycles(&needs, CYCLES + 1);
+        self.more |= cycles.len() > CYCLES;
+        for cycle in cycles.iter().take(CYCLES) {
+            self.cycle(cycle);
         }
         self.unreachable(&needs, &tangles);
     }
@@ -179,14 +230,14 @@ impl<'a> Checker<'a> {
         let ring: Vec<&RawJob> =
             cycle.iter().cycle().skip(start).take(cycle.len()).filter_map(|index| self.jobs.get(*index)).collect();
         let (Some(first), Some(second)) = (ring.first(), ring.get(1)) else { return };
-        let mut names: Vec<&str> = ring.iter().take(CYCLE_NAMES).map(|job| job.id.as_str()).collect();
-        if ring.len() > CYCLE_NAMES {
-            names.extend(["…", ring.last().map_or("", |job| job.id.as_str())]);
+        let mut names: Vec<String> = ring.iter().take(CYCLE_NAMES).map(|job| named(&job.id)).collect();
+        if let Some(last) = ring.last().filter(|_| ring.len() > CYCLE_NAMES) {
+            names.extend(["…".to_owned(), named(&last.id)]);
         }
-        names.push(&first.id);
-        let diagnostic = Diagnostic::new(format!("these jobs wait for each other: {}", names.join(" -> ")))
-            .help("each needs the next one; take one of these inputs out");
-        self.report(&first.place, Wanted::Text(&second.id, 0), diagnostic);
+        names.push(named(&first.id));
+        let message = format!("these jobs wait for each other: {}", names.join(" -> "));
+        let help = "each needs the next one; take one of these inputs out";
+        self.report(&first.place, Wanted::Text(&second.id, 0), message, |_| Some(help.to_owned()));
     }
 
     /// Reports jobs all of whose ways up end in a cycle. What has a mistyped or an empty input is told about that alone.
@@ -209,10 +260,9 @@ impl<'a> Checker<'a> {
             let needs_itself = job.inputs.iter().flatten().any(|input| *input == job.id);
             let first = self.first.get(job.id.as_str()) == Some(&index);
             if first && reached.get(index) == Some(&false) && !tangles.contains(index) && !needs_itself {
-                let diagnostic =
-                    Diagnostic::new(format!("nothing starts job {}: no source is upstream of it", quoted(&job.id)))
-                        .help("all that it needs waits for itself; end that first");
-                self.report(&job.place, Wanted::Text(&job.id, 0), diagnostic);
+                let message = format!("nothing starts job {}: no source is upstream of it", quoted(&job.id));
+                let help = "all that it needs waits for itself; end that first";
+                self.report(&job.place, Wanted::Text(&job.id, 0), message, |_| Some(help.to_owned()));
             }
         }
     }
@@ -443,7 +493,9 @@ error: unknown input \"biuld\"
                 format!("ci.job(\"{id}\", {{{}}}, f)\n", others.join(", "))
             })
             .collect();
-        assert_eq!(short(&tangle).len(), CYCLES);
+        let found = short(&tangle);
+        assert_eq!(found.len(), CYCLES + 1);
+        assert_eq!(found.last().map(String::as_str), Some(" there are more errors than are shown (mend these first)"));
         let ring: String = (0..2000).map(|n| format!("ci.job(\"j{n}\", {{\"j{}\"}}, f)\n", (n + 1) % 2000)).collect();
         let found = short(&ring);
         assert_eq!(found.len(), 1);
@@ -490,6 +542,27 @@ error: unknown input \"biuld\"
              ^^^^^^\n   = help: did you mean \"timeout\"?"
         );
         assert_eq!(found[1].place.as_ref().map(|place| (place.line, place.column)), Some((2, Some(14))));
+    }
+
+    #[test]
+    fn a_refused_definition_is_no_unknown_input() {
+        let text = "ci.job(\"build\", 7)\nci.job(\"test\", {\"build\", \"x\"}, f)";
+        let files = BTreeMap::from([(".quire/ci.lua".to_owned(), text.to_owned())]);
+        let place = Place { file: ".quire/ci.lua".into(), line: 1, column: None };
+        let earlier = vec![Diagnostic::new("ci.job \"build\": the last argument is the function to run").at(place)];
+        let found = check(jobs(".quire/ci.lua", text).split_off(1), None, earlier, &files).expect_err("errors");
+        let messages: Vec<&str> = found.iter().map(|found| found.message.as_str()).collect();
+        assert_eq!(messages, ["ci.job \"build\": the last argument is the function to run", "unknown input \"x\""]);
+    }
+
+    #[test]
+    fn thousands_of_errors_end_soon() {
+        let text: String = (0..20_000).map(|n| format!("ci.job(\"j{n}\", {{\"k{n}\"}}, f)\n")).collect();
+        let found = checked(&text).expect_err("errors");
+        assert_eq!(found.len(), MOST + 1);
+        assert!(found[0].excerpt.is_some() && found[MOST].place.is_none());
+        let earlier = vec![Diagnostic::new("bad"); 1000];
+        assert_eq!(check(Vec::new(), None, earlier, &BTreeMap::new()).expect_err("errors").len(), 2);
     }
 
     #[test]
@@ -584,7 +657,7 @@ error: unknown input \"biuld\"
     #[test]
     fn accepts_what_a_naive_judge_accepts() {
         let mut accepted = 0;
-        for round in 0..20_000_u64 {
+        for round in 0..8_000_u64 {
             // A small generator of its own, so that both answers come often.
             let mut state = round.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
             let mut next = || {
@@ -601,7 +674,7 @@ error: unknown input \"biuld\"
             assert_eq!(sound.is_ok(), naive_accepts(&raw), "{raw:?} {sound:?}");
             accepted += u32::from(sound.is_ok());
         }
-        assert!((2_000..18_000).contains(&accepted), "the generator is one-sided: {accepted} of 20000");
+        assert!((800..7_200).contains(&accepted), "the generator is one-sided: {accepted} of 8000");
     }
 
     #[test]

@@ -4,11 +4,14 @@ use super::diagnostic::{named, quoted};
 
 /// Most names that a list shows.
 const LISTED: usize = 20;
+/// Most names that are compared.
+const COMPARED: usize = 500;
 
 /// The name that was probably meant by `wrong`, if one is near enough: the same but for case, the same behind a `/`, or few edits away.
 pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wrong.to_lowercase();
     names
+        .take(COMPARED)
         .filter_map(|name| {
             let behind = name.rsplit_once('/').is_some_and(|(_, last)| last == lower);
             let distance = if behind { 0 } else { distance(&lower, &name.to_lowercase())? };
@@ -25,10 +28,10 @@ pub(super) fn did_you_mean<'a>(wrong: &str, names: impl Iterator<Item = &'a str>
 }
 
 /// `a, b, c`, and how many more.
-pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
-    let more = names.len().saturating_sub(LISTED);
-    let mut text = names.iter().take(LISTED).map(|name| named(name)).collect::<Vec<_>>().join(", ");
+pub(super) fn list<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+    let shown: Vec<&str> = names.by_ref().take(LISTED).collect();
+    let more = names.count();
+    let mut text = shown.into_iter().map(named).collect::<Vec<_>>().join(", ");
     if more > 0 {
         text.push_str(&format!(" and {more} more"));
     }

@@ -217,12 +217,14 @@ mod tests {
 
     #[test]
     fn many_secrets_are_all_found() {
-        let secrets: Vec<String> = (0..300).map(|i| format!("token-{i:03}-{:x}", i * 7919)).collect();
-        let all: Vec<&str> = secrets.iter().map(String::as_str).collect();
-        let set = set(&all);
-        let text = all.join(" ");
-        assert_eq!(set.mask(&text), Some(vec!["***"; 300].join(" ")));
-        assert_eq!(set.mask("token-, token-99"), None);
+        let long: Vec<String> = (0..300).map(|i| format!("token-{i:03}-{:x}", i * 7919)).collect();
+        let short: Vec<String> = (0..300).map(|i| format!("<{i:03}")).collect();
+        for secrets in [long, short] {
+            let all: Vec<&str> = secrets.iter().map(String::as_str).collect();
+            let set = set(&all);
+            assert_eq!(set.mask(&all.join(" ")), Some(vec!["***"; 300].join(" ")));
+            assert_eq!(set.mask("token-, token-99 <30"), None);
+        }
     }
 
     /// A few secrets of few letters, and a text of forms, of parts of forms and of other bytes, with places to cut it.
@@ -292,9 +294,9 @@ mod tests {
         }
 
         fn what_holds_no_secret_is_untouched(case: Case, text: Vec<u8>) -> bool {
-            let text: Vec<u8> = text.into_iter().filter(|byte| !case.secrets.concat().contains(byte)).collect();
             let set = case.set();
-            naive(&set, &text) != text || (set.mask_bytes(&text).is_none() && streamed(&set, text.chunks(3)) == text)
+            let holds_none = set.forms().iter().all(|form| memchr::memmem::find(&text, form).is_none());
+            !holds_none || (set.mask_bytes(&text).is_none() && streamed(&set, text.chunks(3)) == text)
         }
     }
 }

@@ -36,8 +36,8 @@ impl Strided {
             }));
         }
         needles.sort_unstable();
-        // About one place in 64 is looked up for nothing; 128 KiB at most.
-        let hash_bits = (64 * needles.len()).next_power_of_two().ilog2().clamp(12, 20);
+        // About one place in 256 is looked up for nothing; 128 KiB at most.
+        let hash_bits = (256 * needles.len()).next_power_of_two().ilog2().clamp(12, 20);
         let mut strided = Strided { stride, bits: vec![0; 1 << (hash_bits - 6)], shift: 32 - hash_bits, needles };
         for i in 0..strided.needles.len() {
             let (word, bit) = strided.hash(strided.needles[i].0);

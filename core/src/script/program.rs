@@ -165,9 +165,7 @@ pub(super) fn error_text(error: &mlua::Error) -> String {
     match error {
         mlua::Error::SyntaxError { message, .. } => message.clone(),
         mlua::Error::CallbackError { cause, .. } => error_text(cause),
-        mlua::Error::RuntimeError(message) => {
-            message.split("\nstack traceback:").next().unwrap_or_default().to_owned()
-        }
+        mlua::Error::RuntimeError(message) => message.split("\nstack traceback:").next().unwrap_or_default().to_owned(),
         mlua::Error::MemoryError(_) => {
             "the script needs more memory than a VM may have (64 MiB unless configured)".to_owned()
         }

@@ -100,9 +100,33 @@ pub struct ShResult {
     /// `timeout`, `cancel`, `limit`.
     pub cause: Option<&'static str>,
     /// Its time, where it ran out of it.
-    pub after: Option<String>,
+    pub after: Option<Duration>,
     /// Why it never started.
     pub error: Option<String>,
+}
+
+impl ShResult {
+    /// Why the command counts as failed, for people; `None` for exit code 0 within its time.
+    pub fn failure(&self) -> Option<String> {
+        let cmd = &self.cmd;
+        if let Some(error) = &self.error {
+            return Some(error.clone());
+        }
+        match (self.cause, self.after) {
+            (Some("timeout"), Some(after)) => {
+                return Some(format!("command timed out after {}: {cmd}", crate::time::shown(after)));
+            }
+            (Some("timeout"), None) => return Some(format!("command was ended as its job's time was up: {cmd}")),
+            (Some("limit"), _) => return Some(format!("command reached a limit of its output and was ended: {cmd}")),
+            (Some("cancel"), _) if self.exit != 0 => return Some(format!("command was stopped: {cmd}")),
+            _ => {}
+        }
+        match (self.signal, self.exit) {
+            (Some(signal), _) => Some(format!("command was ended by {}: {cmd}", crate::signal::name(signal))),
+            (None, 0) => None,
+            (None, exit) => Some(format!("command failed with exit code {exit}: {cmd}")),
+        }
+    }
 }
 
 /// The engine's answer to a request.
@@ -251,6 +275,9 @@ pub(super) fn to_lua(lua: &Lua, reply: Reply) -> mlua::Result<(bool, LuaValue)> 
 
 fn result_table(lua: &Lua, result: ShResult) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(0, 8)?;
+    if let Some(failure) = result.failure() {
+        table.raw_set("failure", failure)?;
+    }
     table.raw_set("exit", result.exit)?;
     table.raw_set("stdout", lua.create_string(&result.stdout)?)?;
     table.raw_set("stderr", lua.create_string(&result.stderr)?)?;
@@ -264,16 +291,9 @@ fn result_table(lua: &Lua, result: ShResult) -> mlua::Result<Table> {
     }
     if let Some(signal) = result.signal {
         table.raw_set("signal", signal)?;
-        table.raw_set("signal_name", crate::signal::name(signal))?;
     }
     if let Some(cause) = result.cause {
         table.raw_set("cause", cause)?;
-    }
-    if let Some(after) = result.after {
-        table.raw_set("after", after)?;
-    }
-    if let Some(error) = result.error {
-        table.raw_set("error", error)?;
     }
     Ok(table)
 }

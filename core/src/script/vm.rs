@@ -4,14 +4,12 @@
 //! ([`super::stdlib`]); what its requests mean is the engine's.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use mlua::chunk::ChunkMode;
 use mlua::thread::ThreadStatus;
-use mlua::{
-    Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Thread, Value as LuaValue, VmState,
-};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Thread, Value as LuaValue, VmState};
 use serde_json::Value;
 
 use super::program::Program;
@@ -137,12 +135,11 @@ impl Vm {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         lua.set_memory_limit(limits.vm_bytes)?;
-        let meter = Arc::new(Meter {
-            limit: (limits.instructions / u64::from(UNIT)).max(1),
-            ..Meter::default()
-        });
+        let meter = Arc::new(Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() });
         let native = natives(&lua, &meter, &program)?;
-        let host: Table = stdlib::sandbox(&lua, native, seed)?;
+        let host: Table = load_host(&lua)?.call((lua.globals(), native))?;
+        stdlib::install(&lua, &lua.globals(), seed)?;
+        host.raw_get::<Function>("installed")?.call::<()>(())?;
         let entry = host.raw_get("entry")?;
         let counting = Arc::clone(&meter);
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |_, _| counting.count())?;
@@ -259,9 +256,26 @@ impl Vm {
         if is_result().unwrap_or(false) {
             return Ok(None);
         }
-        match stdlib::to_json(&value) {
+        match stdlib::to_json(&self.lua, &value) {
             Ok(value) => Ok(Some(value)),
-            Err(error) => Err(Failure { message: format!("what the job returned is not plain data: {error}"), place: None }),
+            Err(error) => {
+                Err(Failure { message: format!("what the job returned is not plain data: {error}"), place: None })
+            }
+        }
+    }
+}
+
+/// The prelude's part for `ci`, `rt`, protected calls, coroutines and modules; compiled once a process.
+fn load_host(lua: &Lua) -> mlua::Result<Function> {
+    static BYTECODE: OnceLock<Vec<u8>> = OnceLock::new();
+    const SOURCE: &str = include_str!("prelude/host.lua");
+    const NAME: &str = "=quire.host";
+    match BYTECODE.get() {
+        Some(bytes) => lua.load(bytes.as_slice()).set_mode(ChunkMode::Binary).set_name(NAME).into_function(),
+        None => {
+            let chunk = lua.load(SOURCE).set_mode(ChunkMode::Text).set_name(NAME).into_function()?;
+            BYTECODE.get_or_init(|| chunk.dump(true));
+            Ok(chunk)
         }
     }
 }
@@ -282,10 +296,7 @@ fn natives(lua: &Lua, meter: &Arc<Meter>, program: &Arc<Program>) -> mlua::Resul
     let dying = Arc::clone(meter);
     native.raw_set("killed", lua.create_function(move |_, ()| Ok(dying.killed.load(Ordering::Relaxed)))?)?;
     let counting = Arc::clone(meter);
-    native.raw_set(
-        "tick",
-        lua.create_function(move |_, ()| Ok(matches!(counting.count()?, VmState::Yield)))?,
-    )?;
+    native.raw_set("tick", lua.create_function(move |_, ()| Ok(matches!(counting.count()?, VmState::Yield)))?)?;
     let modules = Arc::clone(program);
     native.raw_set("load_module", lua.create_function(move |lua, name: String| modules.load_module(lua, &name))?)?;
     native.raw_set(
@@ -370,7 +381,10 @@ fn read_options(table: &Table) -> mlua::Result<JobOptions> {
         timeout: table.raw_get::<Option<f64>>("timeout")?.map(request::duration),
         retries: table.raw_get::<Option<u32>>("retries")?.unwrap_or(0),
         allow_failure: table.raw_get::<Option<bool>>("allow_failure")?.unwrap_or(false),
-        needs: table.raw_get::<Option<String>>("needs")?.and_then(|word| Needs::parse(&word)).unwrap_or(Needs::Complete),
+        needs: table
+            .raw_get::<Option<String>>("needs")?
+            .and_then(|word| Needs::parse(&word))
+            .unwrap_or(Needs::Complete),
         env,
         cwd: table.raw_get("cwd")?,
         shell: table.raw_get("shell")?,
@@ -477,10 +491,26 @@ mod tests {
             ("\n\nerror({message = 'told'})", "told", 3),
             ("\nlocal x = nil\nx.y = 1", "attempt to index a nil value (local 'x')", 3),
             ("\nrt.sh(7)", "rt.sh wants a command: a text for the shell or a list of texts, not a number", 2),
-            ("\nrt.sh('x', {timout = 1})", "unknown option \"timout\" of rt.sh; its options are capture, check, cwd, env, merge, retries, shell, stdin, timeout", 2),
-            ("\nio.open('x')", "io is not there in a pipeline: use rt.read_file and rt.write_file inside a job, ci.read at the top level, or a command", 2),
-            ("\nrt.shel('x')", "rt has no 'shel'; it has all, args, attempt, defer, env, glob, hash, id, jobs, json, log, mask, out, params, push, read_file, secret, sh, skip, spawn, write_file", 2),
-            ("\nrequire 'nope'", "module \"nope\" is not there: looked for .quire/lib/nope.lua and .quire/lib/nope/init.lua; .quire/lib/ has no modules", 2),
+            (
+                "\nrt.sh('x', {timout = 1})",
+                "unknown option \"timout\" of rt.sh; its options are capture, check, cwd, env, merge, retries, shell, stdin, timeout",
+                2,
+            ),
+            (
+                "\nio.open('x')",
+                "io is not there in a pipeline: use rt.read_file and rt.write_file inside a job, ci.read at the top level, or a command",
+                2,
+            ),
+            (
+                "\nrt.shel('x')",
+                "rt has no 'shel'; it has all, args, attempt, defer, env, glob, hash, id, jobs, json, log, mask, out, params, push, read_file, secret, sh, skip, spawn, write_file",
+                2,
+            ),
+            (
+                "\nrequire 'nope'",
+                "module \"nope\" is not there: looked for .quire/lib/nope.lua and .quire/lib/nope/init.lua; .quire/lib/ has no modules",
+                2,
+            ),
             ("coroutine.yield()", "coroutine.yield is called outside a coroutine", 1),
         ] {
             let failure = failure(text);

@@ -8,6 +8,8 @@ pub mod history;
 pub mod init;
 pub mod log;
 pub mod ls;
+pub mod prune;
+pub mod rebuild;
 pub mod run;
 pub mod show;
 pub mod validate;

@@ -1,0 +1,246 @@
+//! Commands from a script's request to their end: slots, starting, time, killing, output, results.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::command::{Command, CommandState, Running, exit_code, job_environment, never_started};
+use super::io::{ExitStatus, GRACE, Output, Signal, SpawnFailure};
+use super::job::Waiting;
+use super::slots::CommandId;
+use super::timers::Timer;
+use crate::capture::Captured;
+use crate::ids::ShId;
+use crate::recorder::{RuntimeEvent, ShEnd};
+use crate::script::{Reply, ShRequest, ShResult};
+use crate::wire::{Cause, ShFailure};
+
+/// How old the pipes of a command that has exited may get before they are closed.
+const LINGER: Duration = Duration::from_millis(200);
+
+impl Engine {
+    /// Takes a script's command; it starts when a slot is free.
+    pub(super) fn queue_command(&mut self, index: usize, request: ShRequest, waited: bool) -> CommandId {
+        let id = self.next_command;
+        self.next_command += 1;
+        let Some(job) = self.jobs.get_mut(index) else { return id };
+        let service = request.service;
+        let env = job_environment(&self.config, &job.definition.id, &job.definition.options);
+        let options = &job.definition.options;
+        let command = Command::new(index, request, options, &env, &self.config, &self.secrets);
+        job.open.insert(id);
+        self.commands.insert(id, command);
+        if service {
+            self.start_command(id);
+        } else {
+            self.slots.request(id);
+            if waited {
+                self.slots.waited_for(id);
+            }
+        }
+        id
+    }
+
+    /// Records and orders the start.
+    pub(super) fn start_command(&mut self, id: CommandId) {
+        let Some(command) = self.commands.get_mut(&id) else { return };
+        let Some(job) = self.jobs.get_mut(command.job) else { return };
+        let job_id = job.definition.id.clone();
+        let sh = ShId { n: self.recorder.next_sh(&job_id), job: job_id.clone() };
+        job.has_run_commands = true;
+        command.sh = Some(sh.clone());
+        command.state = CommandState::Running(Running::default());
+        let mut spec = command.spec.clone();
+        spec.env.insert("QUIRE_SH".to_owned(), Some(format!("{}/{sh}", self.config.run_id)));
+        let (cmd, key, capture) = (command.cmd.clone(), command.key.clone(), command.capture.clone());
+        if let Some(timeout) = command.timeout {
+            self.timers.set(Timer::Command(id), self.now.mono.plus(timeout));
+        }
+        self.by_sh.insert(sh.clone(), id);
+        self.record(RuntimeEvent::ShStarted { job: job_id, cmd, key: Some(key) });
+        self.outputs.push_back(Output::Spawn { sh, command: spec, capture });
+    }
+
+    /// The script waits for a command that it spawned.
+    pub(super) fn wait_for_command(&mut self, index: usize, id: CommandId) {
+        let Some(command) = self.commands.get_mut(&id).filter(|command| command.job == index) else {
+            return self.reply(index, Reply::Error("this command is not of this attempt of the job".to_owned()));
+        };
+        if !matches!(command.state, CommandState::Ended(_)) {
+            self.slots.waited_for(id);
+            return self.wait_for(index, Waiting::Command(id));
+        }
+        if let Some(Command { state: CommandState::Ended(result), .. }) = self.commands.remove(&id) {
+            self.reply(index, Reply::Result(result));
+        }
+    }
+
+    /// The script stops a command that it spawned, and waits for its end.
+    pub(super) fn stop_command(&mut self, index: usize, id: CommandId) {
+        self.wait_for_command(index, id);
+        if self.jobs.get(index).is_some_and(|job| job.waiting == Waiting::Command(id)) {
+            self.end_early(id, Cause::Cancel);
+        }
+    }
+
+    /// Asks a command to end: TERM, and KILL after a grace. One that has not started never does; one that has exited only has
+    /// its output closed.
+    pub(super) fn end_early(&mut self, id: CommandId, cause: Cause) {
+        let Some(command) = self.commands.get_mut(&id) else { return };
+        match &mut command.state {
+            CommandState::Queued => {
+                let error = Some("stopped before it started".to_owned());
+                self.settle(id, ShResult { exit: 128 + 15, error, cause: Some(cause.as_str()), ..self.blank(id) });
+            }
+            CommandState::Running(running) if running.exited.is_some() => self.close_output(id),
+            CommandState::Running(running) if running.cause.is_none() => {
+                running.cause = Some(cause);
+                self.timers.set(Timer::Kill(id), self.now.mono.plus(GRACE));
+                self.signal(id, Signal::Term);
+            }
+            CommandState::Running(_) | CommandState::Ended(_) => {}
+        }
+    }
+
+    pub(super) fn signal(&mut self, id: CommandId, signal: Signal) {
+        let Some(command) = self.commands.get(&id) else { return };
+        if let (CommandState::Running(Running { exited: None, .. }), Some(sh)) = (&command.state, &command.sh) {
+            self.outputs.push_back(Output::Signal { sh: sh.clone(), signal });
+        }
+    }
+
+    pub(super) fn close_output(&mut self, id: CommandId) {
+        self.timers.clear(Timer::Close(id));
+        let Some(command) = self.commands.get(&id) else { return };
+        if let (CommandState::Running(Running { output: None, .. }), Some(sh)) = (&command.state, &command.sh) {
+            self.outputs.push_back(Output::CloseOutput { sh: sh.clone() });
+        }
+    }
+
+    pub(super) fn on_command_timeout(&mut self, id: CommandId) {
+        self.end_early(id, Cause::Timeout);
+    }
+
+    pub(super) fn on_output_limit(&mut self, sh: &ShId) {
+        if let Some(id) = self.by_sh.get(sh).copied() {
+            self.end_early(id, Cause::Limit);
+        }
+    }
+
+    pub(super) fn on_spawn_failed(&mut self, sh: &ShId, failure: SpawnFailure) {
+        let Some(id) = self.by_sh.remove(sh) else { return };
+        let Some(command) = self.commands.get(&id) else { return };
+        let (exit, message) = never_started(failure, &command.spec);
+        let error = Some(ShFailure { message: message.clone() });
+        self.record(RuntimeEvent::ShFinished(sh.job.clone(), ShEnd { error, ..blank_end(sh.n, exit) }));
+        self.settle(id, ShResult { exit, error: Some(message), ..self.blank(id) });
+    }
+
+    pub(super) fn on_exited(&mut self, sh: &ShId, status: ExitStatus) {
+        let Some(id) = self.by_sh.get(sh).copied() else { return };
+        let Some(Command { state: CommandState::Running(running), .. }) = self.commands.get_mut(&id) else { return };
+        running.exited = Some(status);
+        self.timers.clear(Timer::Kill(id));
+        self.timers.clear(Timer::Command(id));
+        if running.output.is_none() {
+            self.timers.set(Timer::Close(id), self.now.mono.plus(LINGER));
+        }
+        self.finish_command(id);
+    }
+
+    pub(super) fn on_output_ended(&mut self, sh: &ShId, captured: Captured) {
+        let Some(id) = self.by_sh.get(sh).copied() else { return };
+        let Some(Command { state: CommandState::Running(running), .. }) = self.commands.get_mut(&id) else { return };
+        running.output = Some(captured);
+        self.timers.clear(Timer::Close(id));
+        self.finish_command(id);
+    }
+
+    /// Records the end of a command that has both exited and been read to its last byte.
+    fn finish_command(&mut self, id: CommandId) {
+        let Some(command) = self.commands.get_mut(&id) else { return };
+        let (Some(sh), CommandState::Running(running)) = (&command.sh, &mut command.state) else { return };
+        let Some(status) = running.exited else { return };
+        let Some(captured) = running.output.take() else { return };
+        let (sh, cause, timeout) = (sh.clone(), running.cause, command.timeout);
+        let (exit, signal) = exit_code(status);
+        self.by_sh.remove(&sh);
+        self.record(RuntimeEvent::ShFinished(
+            sh.job.clone(),
+            ShEnd {
+                signal,
+                cause,
+                no_eol: captured.no_eol,
+                masked: captured.masked,
+                truncated: captured.stdout_truncated || captured.stderr_truncated,
+                detached: captured.detached,
+                ..blank_end(sh.n, exit)
+            },
+        ));
+        // A time-out of the job's, not of the command's own, ends it too: then there is no time to name.
+        let after = timeout.filter(|_| cause == Some(Cause::Timeout));
+        self.settle(
+            id,
+            ShResult {
+                exit,
+                signal,
+                stdout: captured.stdout,
+                stderr: captured.stderr,
+                stdout_truncated: captured.stdout_truncated,
+                stderr_truncated: captured.stderr_truncated,
+                cause: cause.map(Cause::as_str),
+                after,
+                ..self.blank(id)
+            },
+        );
+    }
+
+    fn blank(&self, id: CommandId) -> ShResult {
+        ShResult {
+            exit: 0,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            stdout_truncated: false,
+            stderr_truncated: false,
+            cmd: self.commands.get(&id).map(|command| command.cmd.clone()).unwrap_or_default(),
+            signal: None,
+            cause: None,
+            after: None,
+            error: None,
+        }
+    }
+
+    /// The command is over: frees its slot and tells who waits.
+    fn settle(&mut self, id: CommandId, result: ShResult) {
+        self.slots.release(id);
+        for timer in [Timer::Command(id), Timer::Kill(id), Timer::Close(id)] {
+            self.timers.clear(timer);
+        }
+        let Some(command) = self.commands.get_mut(&id) else { return };
+        let index = command.job;
+        let Some(job) = self.jobs.get_mut(index) else { return };
+        job.open.remove(&id);
+        if job.waiting == Waiting::Command(id) {
+            // A script is told of a command once; its handle remembers.
+            self.commands.remove(&id);
+            self.reply(index, Reply::Result(Box::new(result)));
+        } else {
+            command.state = CommandState::Ended(Box::new(result));
+        }
+        self.advance(index);
+    }
+}
+
+fn blank_end(n: u32, exit_code: i32) -> ShEnd {
+    ShEnd {
+        n,
+        exit_code,
+        signal: None,
+        error: None,
+        cause: None,
+        no_eol: Vec::new(),
+        masked: false,
+        truncated: false,
+        detached: false,
+        replayed: false,
+    }
+}

@@ -1,0 +1,142 @@
+//! The top level of a pipeline, run once before its jobs: what it defines, and the answers it was given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::config::{Limits, Source};
+use super::io::Answer;
+use crate::pipeline::{Diagnostic, Pipeline, check};
+use crate::script::{Definitions, Failure, Program, Reply, Request, Step, Vm};
+
+/// Answers that the top level was given: each job's VM is given them again.
+pub(super) type Memo = Vec<(Request, Reply)>;
+
+/// A pipeline that is valid.
+#[derive(Debug, Clone)]
+pub struct Defined {
+    /// Its jobs.
+    pub pipeline: Arc<Pipeline>,
+    /// What its top level printed.
+    pub logs: Vec<String>,
+    pub(super) program: Arc<Program>,
+    pub(super) memo: Arc<Memo>,
+}
+
+/// Where the definition stands.
+#[derive(Debug)]
+pub enum Defining {
+    /// Unfinished: call [`Definition::resume`] again.
+    Slice,
+    /// The script asks the machine: answer with [`Definition::answer`].
+    Asked(Request),
+    /// It is over.
+    Done(Result<Box<Defined>, Vec<Diagnostic>>),
+}
+
+/// The top level as a machine.
+#[derive(Debug)]
+pub struct Definition {
+    files: BTreeMap<String, String>,
+    program: Result<(Arc<Program>, Vm), Failure>,
+    memo: Memo,
+    logs: Vec<String>,
+    asked: Option<Request>,
+    reply: Option<Reply>,
+}
+
+impl Definition {
+    /// Compiles the source and readies its top level.
+    pub fn new(source: &Source, limits: &Limits, seed: u64) -> Definition {
+        let ready = || {
+            let program = Arc::new(Program::compile(source)?);
+            let mut vm = Vm::new(Arc::clone(&program), limits, seed)?;
+            vm.start_top_level()?;
+            Ok((program, vm))
+        };
+        let all = std::iter::once((&source.file, &source.text)).chain(&source.modules);
+        let files = all.map(|(file, text)| (file.clone(), String::from_utf8_lossy(text).into_owned())).collect();
+        Definition { files, program: ready(), memo: Memo::new(), logs: Vec::new(), asked: None, reply: None }
+    }
+
+    /// Runs the next slice.
+    pub fn resume(&mut self) -> Defining {
+        let (program, vm) = match &mut self.program {
+            Ok(ready) => ready,
+            Err(failure) => {
+                let failure = failure.clone();
+                return Defining::Done(Err(self.diagnose(failure)));
+            }
+        };
+        match vm.resume(self.reply.take()) {
+            Step::Slice => Defining::Slice,
+            Step::Request(Request::Log(text)) => {
+                self.logs.push(text);
+                self.reply = Some(Reply::Nothing);
+                Defining::Slice
+            }
+            Step::Request(request @ (Request::Read(_) | Request::Glob(_) | Request::Hash(_))) => {
+                self.asked = Some(request.clone());
+                Defining::Asked(request)
+            }
+            Step::Request(_) => {
+                self.reply = Some(Reply::Error("this is for the function of a job, not for the top level".to_owned()));
+                Defining::Slice
+            }
+            Step::Failed(failure) => Defining::Done(Err(self.diagnose(failure))),
+            Step::Returned(_) => {
+                let program = Arc::clone(program);
+                let definitions = vm.definitions();
+                Defining::Done(self.conclude(program, definitions))
+            }
+        }
+    }
+
+    /// Answers what was asked; [`Definition::resume`] goes on.
+    pub fn answer(&mut self, answer: Answer) {
+        if let Some(asked) = self.asked.take() {
+            let reply = reply_to(&asked, answer);
+            self.memo.push((asked, reply.clone()));
+            self.reply = Some(reply);
+        }
+    }
+
+    fn diagnose(&self, failure: Failure) -> Vec<Diagnostic> {
+        let diagnostic = Diagnostic { message: failure.message, place: failure.place, ..Diagnostic::default() };
+        check(Vec::new(), None, vec![diagnostic], &self.files).err().unwrap_or_default()
+    }
+
+    fn conclude(
+        &mut self,
+        program: Arc<Program>,
+        definitions: Result<Definitions, Failure>,
+    ) -> Result<Box<Defined>, Vec<Diagnostic>> {
+        let defined = definitions.map_err(|failure| self.diagnose(failure))?;
+        let pipeline = check(defined.jobs, defined.image, defined.problems, &self.files)?;
+        Ok(Box::new(Defined {
+            pipeline: Arc::new(pipeline),
+            logs: std::mem::take(&mut self.logs),
+            program,
+            memo: Arc::new(std::mem::take(&mut self.memo)),
+        }))
+    }
+}
+
+/// What a script is told of the machine's answer to its request.
+pub(super) fn reply_to(asked: &Request, answer: Answer) -> Reply {
+    let what = match asked {
+        Request::Read(path) | Request::Write { path, .. } => path.clone(),
+        Request::Glob(patterns) | Request::Hash(patterns) => patterns.join(", "),
+        _ => String::new(),
+    };
+    let told = match answer {
+        Answer::Read(Ok(bytes)) => Ok(Reply::Bytes(bytes)),
+        Answer::Write(Ok(())) => Ok(Reply::Nothing),
+        Answer::Glob(Ok(files)) => Ok(Reply::Texts(files)),
+        Answer::Hash(Ok(digest)) => Ok(Reply::Bytes(digest.into_bytes())),
+        Answer::Read(Err(why)) => Err(format!("cannot read {what}: {why}")),
+        Answer::Write(Err(why)) => Err(format!("cannot write {what}: {why}")),
+        Answer::Glob(Err(why)) => Err(format!("cannot list {what}: {why}")),
+        Answer::Hash(Err(why)) => Err(format!("cannot hash {what}: {why}")),
+    };
+    told.unwrap_or_else(Reply::Error)
+}

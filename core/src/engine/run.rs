@@ -1,0 +1,237 @@
+//! How a run begins, is cancelled, loses its record, and ends.
+
+use std::collections::VecDeque;
+
+use super::definition::{Defined, Defining, Definition};
+use super::io::{Input, Output, Scope};
+use super::job::{Job, JobPhase, Verdict};
+use super::{Asker, Engine};
+use crate::pipeline::Diagnostic;
+use crate::recorder::RuntimeEvent;
+use crate::scheduler::{Scheduler, Skip};
+use crate::wire::{FailureKind, JobListed, RunFailure, RunOutcome, RunStarted};
+
+/// Where a run stands.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The top level of the pipeline runs, or waits for an answer.
+    Defining {
+        /// The top level.
+        definition: Box<Definition>,
+        /// It waits.
+        waiting: bool,
+    },
+    /// Jobs run.
+    Running,
+    /// All jobs have ended; what they left is being ended.
+    Sweeping,
+    /// Only the fingerprint of the workspace is missing.
+    Concluding,
+    /// Nothing follows.
+    Done,
+}
+
+impl Engine {
+    /// Runs a slice of the top level; whether it came to a point of rest.
+    pub(super) fn run_definition_slice(&mut self) -> bool {
+        let Phase::Defining { definition, waiting } = &mut self.phase else { return true };
+        match definition.resume() {
+            Defining::Slice => false,
+            Defining::Asked(request) => {
+                *waiting = true;
+                self.ask_machine(Asker::Definition, request);
+                true
+            }
+            Defining::Done(Ok(defined)) => {
+                self.begin(*defined);
+                true
+            }
+            Defining::Done(Err(diagnostics)) => {
+                self.refuse(diagnostics);
+                true
+            }
+        }
+    }
+
+    /// The pipeline is valid: its jobs may start.
+    fn begin(&mut self, defined: Defined) {
+        let pipeline = &defined.pipeline;
+        if let Some(image) = pipeline.image.as_ref().filter(|_| !self.config.executor_forced) {
+            let message =
+                format!("the pipeline wants to run in the image \"{image}\", and containers have not landed yet");
+            let help = "run it on this machine with --executor host";
+            return self.refuse(vec![Diagnostic { message, help: Some(help.to_owned()), ..Diagnostic::default() }]);
+        }
+        let selected = match pipeline.select(&self.config.select) {
+            Ok(selected) => selected,
+            Err(diagnostic) => return self.refuse(vec![diagnostic]),
+        };
+        let (scheduler, skips) = Scheduler::new(pipeline.clone(), &selected, self.config.keep_going);
+        let listed = pipeline.jobs.iter().map(|job| JobListed { id: job.id.clone(), inputs: job.inputs.clone() });
+        self.record_run_started(listed.collect());
+        for text in &defined.logs {
+            self.record(RuntimeEvent::RunLogged(text.clone()));
+        }
+        self.jobs = defined.pipeline.jobs.iter().map(|job| Job::new(job.clone(), &self.config)).collect();
+        self.scheduler = Some(scheduler);
+        self.defined = Some(defined);
+        self.phase = Phase::Running;
+        self.record_skips(skips);
+    }
+
+    fn record_run_started(&mut self, jobs: Vec<JobListed>) {
+        let config = &self.config;
+        self.record(RuntimeEvent::RunStarted(RunStarted {
+            run_id: config.run_id.clone(),
+            version: config.version.clone(),
+            executor: config.executor.clone(),
+            sha: config.sha.clone(),
+            ref_name: config.ref_name.clone(),
+            seed: Some(config.seed),
+            jobs,
+            number: config.number,
+            repo: config.repo.clone(),
+            pushed_at_ms: config.pushed_at_ms,
+            params: config.params.clone(),
+            resumed_from: None,
+        }));
+    }
+
+    /// The pipeline cannot run: a run without jobs that says why.
+    fn refuse(&mut self, diagnostics: Vec<Diagnostic>) {
+        self.record_run_started(Vec::new());
+        for diagnostic in &diagnostics {
+            self.record(RuntimeEvent::RunLogged(diagnostic.to_string()));
+        }
+        self.diagnostics = diagnostics;
+        self.phase = Phase::Concluding;
+        self.conclude();
+    }
+
+    pub(super) fn record_skips(&mut self, skips: Vec<Skip>) {
+        for skip in skips {
+            let Some(job) = self.jobs.get_mut(skip.index) else { continue };
+            job.phase = JobPhase::Ended;
+            let id = job.definition.id.clone();
+            self.record(RuntimeEvent::JobSkipped(id, skip.reason, Some(skip.text)));
+        }
+    }
+
+    /// All jobs have ended: what they left must go, if anything was ever started.
+    pub(super) fn end_run(&mut self) {
+        if self.next_command == 1 {
+            self.phase = Phase::Concluding;
+            self.conclude();
+        } else {
+            self.phase = Phase::Sweeping;
+            self.outputs.push_back(Output::Sweep { scope: Scope::Run });
+        }
+    }
+
+    /// The last event, once nothing is missing.
+    pub(super) fn conclude(&mut self) {
+        let missing = self.config.fingerprint_follows && self.fingerprint.is_none() && self.record_failure.is_none();
+        if missing || !matches!(self.phase, Phase::Concluding) {
+            return;
+        }
+        let first = self.diagnostics.first();
+        let error = first.map(|diagnostic| RunFailure {
+            message: diagnostic.message.clone(),
+            file: diagnostic.place.as_ref().map(|place| place.file.clone()),
+            line: diagnostic.place.as_ref().map(|place| place.line),
+        });
+        let (outcome, failure_kind) = if self.record_failure.is_some() {
+            (RunOutcome::Failed, Some(FailureKind::Record))
+        } else if error.is_some() {
+            (RunOutcome::Failed, Some(FailureKind::Pipeline))
+        } else {
+            match self.scheduler.as_ref().map_or(RunOutcome::Aborted, Scheduler::outcome) {
+                RunOutcome::Failed => (RunOutcome::Failed, Some(FailureKind::Job)),
+                outcome => (outcome, None),
+            }
+        };
+        let fingerprint = self.fingerprint.take().flatten();
+        self.record(RuntimeEvent::RunFinished { outcome, failure_kind, error, fingerprint });
+        self.done(outcome);
+    }
+
+    pub(super) fn on_swept(&mut self, scope: &Scope) {
+        match scope {
+            Scope::Run => {
+                if matches!(self.phase, Phase::Sweeping) {
+                    self.phase = Phase::Concluding;
+                    self.conclude();
+                }
+            }
+            Scope::Job(id) => {
+                if let Some(index) = self.jobs.iter().position(|job| job.definition.id == *id) {
+                    self.on_job_swept(index);
+                }
+            }
+        }
+    }
+
+    /// The first time scripts end, commands are asked to end and deferred functions run; the second time all is killed.
+    pub(super) fn on_cancel(&mut self) {
+        self.cancels += 1;
+        if matches!(self.phase, Phase::Defining { .. }) {
+            self.record_run_started(Vec::new());
+            self.phase = Phase::Concluding;
+            return self.conclude();
+        }
+        let Some(scheduler) = &mut self.scheduler else { return };
+        if !matches!(self.phase, Phase::Running) {
+            return;
+        }
+        let skips = scheduler.cancel();
+        self.record_skips(skips);
+        for index in 0..self.jobs.len() {
+            self.interrupt(index, Verdict::Cancelled);
+            if self.cancels > 1 {
+                self.kill_job(index);
+            }
+        }
+    }
+
+    /// Nothing more can be recorded, so nothing more may happen: orders that wait are taken back, commands end.
+    pub(super) fn on_record_failed(&mut self, message: String) {
+        if self.record_failure.is_some() {
+            return;
+        }
+        self.record_failure = Some(message);
+        let waiting = std::mem::take(&mut self.outputs);
+        let mut taken_back = VecDeque::new();
+        for output in waiting {
+            match output {
+                Output::Emit(_) => {}
+                Output::Spawn { sh, .. } => taken_back.push_back(sh),
+                // A run that was about to end has ended, but not well.
+                Output::Done(_) => self.outputs.push_back(Output::Done(RunOutcome::Failed)),
+                other => self.outputs.push_back(other),
+            }
+        }
+        if matches!(self.phase, Phase::Done) {
+            return;
+        }
+        for sh in taken_back {
+            self.facts.push_front((
+                self.now,
+                Input::SpawnFailed {
+                    sh,
+                    failure: super::SpawnFailure::Other { message: "the record could not be written".to_owned() },
+                },
+            ));
+        }
+        if matches!(self.phase, Phase::Defining { .. }) {
+            self.phase = Phase::Concluding;
+        }
+        if let Some(scheduler) = &mut self.scheduler {
+            let skips = scheduler.cancel();
+            self.record_skips(skips);
+            for index in 0..self.jobs.len() {
+                self.interrupt(index, Verdict::Cancelled);
+            }
+        }
+        self.conclude();
+    }
+}

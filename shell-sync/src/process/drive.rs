@@ -1,0 +1,307 @@
+//! The loop around an engine: takes its orders one by one, performs each, reports facts.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use quire_core::engine::{Answer, Engine, GRACE, Input, Output, SpawnFailure};
+use quire_core::ids::{RunId, ShId};
+use quire_core::time::{Mono, Now};
+use quire_core::wire::{Event, RunOutcome};
+
+use super::background::Background;
+use super::reactor::{Reactor, Watched};
+use super::signals::{self, Signals};
+use super::spawn::Launcher;
+use super::sweep::Sweeper;
+use crate::clock;
+use crate::ui::View;
+
+/// What the driver needs of an engine: the three calls of the core's contract.
+pub trait Machine {
+    /// Records a fact.
+    fn handle(&mut self, now: Now, input: Input);
+    /// The next order.
+    fn poll_output(&mut self) -> Option<Output>;
+    /// When to report [`Input::Tick`] at the latest.
+    fn next_deadline(&self) -> Option<Mono>;
+}
+
+impl Machine for Engine {
+    fn handle(&mut self, now: Now, input: Input) {
+        Engine::handle(self, now, input);
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        Engine::poll_output(self)
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        Engine::next_deadline(self)
+    }
+}
+
+/// Where a run is recorded.
+pub trait Record {
+    /// Appends the events, in order and whole. They are on their way to the disk when this returns, and only then the next order
+    /// is performed. Events that follow one another without another order between them come in one call.
+    ///
+    /// # Errors
+    /// Where not all were written. The driver does not call again: what the record holds is a run's beginning without gaps.
+    fn append(&mut self, events: &[Event]) -> io::Result<()>;
+
+    /// Creates a command's empty log, writable at its end.
+    ///
+    /// # Errors
+    /// Where it cannot be created; the run ends then as for an event.
+    fn open_log(&mut self, sh: &ShId) -> io::Result<File>;
+}
+
+/// Who answers what scripts ask of the workspace.
+pub trait Questions {
+    /// The answer to a [`Output::Read`], [`Output::Write`], [`Output::Glob`] or [`Output::Hash`]; `None` for any other order.
+    fn answer(&mut self, question: &Output) -> Option<Answer>;
+}
+
+/// Facts about the run that only the shell knows.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The run: what its commands carry in `QUIRE_SH` begins with it.
+    pub run_id: RunId,
+    /// Where commands start; absolute.
+    pub workspace: PathBuf,
+    /// What commands find in their environment before their own is added.
+    pub env: BTreeMap<OsString, OsString>,
+    /// Whether every process that comes to this one as an orphan is of this run and ends with it: true in a quire-ci that has
+    /// called [`super::become_subreaper`], false in a server.
+    pub owns_orphans: bool,
+    /// How long a swept process has between TERM and KILL.
+    pub grace: Duration,
+}
+
+impl Setup {
+    /// For a quire-ci: its orphans are the run's.
+    pub fn new(run_id: RunId, workspace: PathBuf, env: BTreeMap<OsString, OsString>) -> Setup {
+        Setup { run_id, workspace, env, owns_orphans: true, grace: GRACE }
+    }
+}
+
+/// The rest of the shell, as the driver sees it.
+pub struct Surroundings<'a> {
+    /// Where the run is recorded.
+    pub record: &'a mut dyn Record,
+    /// Who watches.
+    pub view: &'a mut dyn View,
+    /// Who answers scripts.
+    pub questions: &'a mut dyn Questions,
+    /// INT, TERM, HUP and WINCH, where this process listens to them.
+    pub signals: Option<&'a mut Signals>,
+    /// What becomes [`Input::Fingerprint`]; present where the engine's configuration says that one follows.
+    pub background: Option<Background>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// As the engine says.
+    pub outcome: RunOutcome,
+    /// The first signal that asked for the end, if one did: exit code 128 + this.
+    pub signal: Option<i32>,
+}
+
+/// Performs a run from its first order to its last.
+///
+/// # Errors
+/// Where the kernel refuses an event loop. Everything else is a fact for the engine.
+pub fn drive(machine: &mut dyn Machine, setup: Setup, surroundings: Surroundings<'_>) -> io::Result<Ended> {
+    let launcher = Launcher::new(setup.workspace, setup.env);
+    let mut reactor = Reactor::new(launcher, Sweeper::new(setup.run_id, setup.owns_orphans, setup.grace))?;
+    let Surroundings { record, view, questions, signals, background } = surroundings;
+    if let Some(signals) = &signals {
+        reactor.watch(signals.fd(), Watched::Signals)?;
+    }
+    if let Some(background) = &background {
+        reactor.watch(background.fd(), Watched::Background)?;
+    }
+    Driver {
+        machine,
+        reactor,
+        record,
+        view,
+        questions,
+        signals,
+        background,
+        unwritten: Vec::new(),
+        broken: false,
+        ended_by: None,
+    }
+    .run()
+}
+
+/// Most orders performed without a look at what happened meanwhile: a script that asks and asks must not keep signals waiting.
+const ORDERS_AT_ONCE: usize = 256;
+
+/// What the loop does after performing orders.
+enum Next {
+    /// Ends.
+    Done(RunOutcome),
+    /// Looks for facts without waiting: the engine has more to say.
+    LookUp,
+    /// Waits for a fact or a deadline.
+    Wait,
+}
+
+struct Driver<'a> {
+    machine: &'a mut dyn Machine,
+    reactor: Reactor,
+    record: &'a mut dyn Record,
+    view: &'a mut dyn View,
+    questions: &'a mut dyn Questions,
+    signals: Option<&'a mut Signals>,
+    background: Option<Background>,
+    /// Events ordered and not yet in the record; empty before any other order is performed and before the loop waits.
+    unwritten: Vec<Event>,
+    /// The record failed: nothing more is written to it, and nothing more is started.
+    broken: bool,
+    ended_by: Option<i32>,
+}
+
+impl Driver<'_> {
+    fn run(mut self) -> io::Result<Ended> {
+        loop {
+            let until = match self.perform_orders() {
+                Next::Done(outcome) => return Ok(Ended { outcome, signal: self.ended_by }),
+                Next::LookUp => Some(Mono::default()),
+                Next::Wait => {
+                    let deadlines = [self.machine.next_deadline(), self.view.deadline()];
+                    deadlines.into_iter().flatten().min()
+                }
+            };
+            self.reactor.wait(until, self.view)?;
+            self.report_facts();
+        }
+    }
+
+    /// Performs what the engine orders, until it has nothing more to say now, or for so long that a signal might wait.
+    fn perform_orders(&mut self) -> Next {
+        for _ in 0..ORDERS_AT_ONCE {
+            match self.machine.poll_output() {
+                Some(Output::Emit(event)) => self.unwritten.push(event),
+                Some(order) => {
+                    self.write_events();
+                    if let Some(outcome) = self.perform(order) {
+                        return Next::Done(outcome);
+                    }
+                    self.drain_reactor();
+                }
+                None if self.unwritten.is_empty() => return Next::Wait,
+                // Writing may fail, and then the engine has more to say.
+                None => self.write_events(),
+            }
+        }
+        self.write_events();
+        Next::LookUp
+    }
+
+    /// Performs one order; the last one tells how the run ended.
+    fn perform(&mut self, order: Output) -> Option<RunOutcome> {
+        match order {
+            Output::Emit(event) => self.unwritten.push(event),
+            Output::Spawn { sh, .. } if self.broken => {
+                let failure = SpawnFailure::Other { message: "not started: the record cannot be written".to_owned() };
+                self.fact(Input::SpawnFailed { sh, failure });
+            }
+            Output::Spawn { sh, command, capture } => {
+                let record = &mut *self.record;
+                self.reactor.spawn(sh, command, &capture, |sh| record.open_log(sh));
+            }
+            Output::Signal { sh, signal } => self.reactor.signal(&sh, signal),
+            Output::CloseOutput { sh } => self.reactor.close_output(&sh, self.view),
+            Output::Sweep { scope } => self.reactor.sweep(scope, self.view),
+            Output::SetSecrets(secrets) => self.reactor.set_secrets(secrets),
+            Output::Read { ask, .. }
+            | Output::Write { ask, .. }
+            | Output::Glob { ask, .. }
+            | Output::Hash { ask, .. } => {
+                if let Some(answer) = self.questions.answer(&order) {
+                    self.fact(Input::Answered { ask, answer });
+                }
+            }
+            Output::Done(outcome) => return Some(outcome),
+        }
+        None
+    }
+
+    /// Writes what was ordered to be written, then shows it.
+    fn write_events(&mut self) {
+        if self.unwritten.is_empty() {
+            return;
+        }
+        let events = std::mem::take(&mut self.unwritten);
+        if !self.broken
+            && let Err(error) = self.record.append(&events)
+        {
+            self.broken = true;
+            self.fact(Input::RecordFailed { message: error.to_string() });
+        }
+        let now = clock::now();
+        for event in &events {
+            self.view.event(now, event);
+        }
+    }
+
+    fn report_facts(&mut self) {
+        self.drain_reactor();
+        if self.reactor.took(Watched::Signals) {
+            let pending = self.signals.as_mut().map(|signals| signals.pending()).unwrap_or_default();
+            for signal in pending {
+                self.on_signal(signal);
+            }
+        }
+        if self.reactor.took(Watched::Background)
+            && let Some(background) = self.background.take()
+        {
+            let found = background.finish();
+            if let Some(notice) = found.notice {
+                self.view.notice(clock::now(), &notice);
+            }
+            self.fact(Input::Fingerprint(found.fingerprint));
+        }
+        let now = clock::now();
+        if self.machine.next_deadline().is_some_and(|at| at <= now.mono) {
+            self.machine.handle(now, Input::Tick);
+        }
+        if self.view.deadline().is_some_and(|at| at <= now.mono) {
+            self.view.tick(now);
+        }
+    }
+
+    fn on_signal(&mut self, signal: i32) {
+        let now = clock::now();
+        if signals::is_resize(signal) {
+            return self.view.tick(now);
+        }
+        if self.ended_by.is_none() {
+            self.ended_by = Some(signal);
+            let name = signals::name(signal);
+            self.view.notice(now, &format!("{name}: ending the run's commands; once more to kill them at once"));
+        } else {
+            self.reactor.hurry(self.view);
+        }
+        self.fact(Input::Cancel);
+    }
+
+    fn drain_reactor(&mut self) {
+        for fact in self.reactor.facts() {
+            self.broken |= matches!(fact, Input::RecordFailed { .. });
+            self.fact(fact);
+        }
+    }
+
+    fn fact(&mut self, input: Input) {
+        self.machine.handle(clock::now(), input);
+    }
+}

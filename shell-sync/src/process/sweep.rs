@@ -1,0 +1,342 @@
+//! Ending what commands left behind: TERM, grace, KILL, again until a pass finds nothing.
+//!
+//! This process is a child subreaper, so whatever loses its parent becomes a child of this process's first thread. All that a
+//! job left therefore hangs below children of that thread that are no running commands: where there are none, a sweep costs
+//! one small read. Helpers of the shell that run beside commands (git) must be started from another thread.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use quire_core::engine::{Input, Scope};
+use quire_core::ids::{JobId, RunId};
+use quire_core::time::{Mono, Now};
+use rustix::event::epoll;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, getpid, pidfd_open, pidfd_send_signal};
+
+use super::procfs;
+use super::running::{Desk, reap};
+
+/// The variable that names a command's run, job and index in the environment of all its processes (CONTRACT 6).
+pub(super) const TAG: &str = "QUIRE_SH";
+/// How long a sweep waits before it says what it waits for.
+const TELL_AFTER: Duration = Duration::from_secs(1);
+/// How long a process that was killed has to disappear before the sweep gives it up (it hangs in the kernel).
+const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
+
+/// Makes this process the parent of every process below it that loses its own. For the binary to call, before any command.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub fn become_subreaper() -> std::io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(getpid()))?)
+}
+
+/// The running commands' leaders, and whose they are.
+pub(super) type Leaders = HashMap<Pid, JobId>;
+
+/// All sweeps of a run.
+#[derive(Debug)]
+pub(super) struct Sweeper {
+    run: RunId,
+    /// Whether every orphan that comes to this process is of this run.
+    owns_orphans: bool,
+    grace: Duration,
+    /// The process groups that commands were started in, until their job is swept. A number that is used again is overwritten.
+    groups: HashMap<Pid, JobId>,
+    sweeps: Vec<Sweep>,
+}
+
+#[derive(Debug)]
+struct Sweep {
+    scope: Scope,
+    /// By the id under which the loop watches the process.
+    targets: BTreeMap<u64, Target>,
+    /// Those that cannot be signalled, or did not go when killed.
+    given_up: HashSet<Process>,
+    killing: bool,
+    /// When to kill; once killing, when to give up.
+    deadline: Mono,
+    tell_at: Option<Mono>,
+}
+
+#[derive(Debug)]
+struct Target {
+    process: Process,
+    pidfd: OwnedFd,
+}
+
+/// One process and no other, ever: its number and when it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Process {
+    pid: Pid,
+    started: u64,
+}
+
+/// What a sweep needs of the loop.
+pub(super) struct Watch<'a> {
+    /// Where a process's end is watched.
+    pub epoll: &'a OwnedFd,
+    /// The next free id.
+    pub next_id: &'a mut u64,
+    /// The event of an id's end.
+    pub event: fn(u64) -> epoll::EventData,
+}
+
+impl Sweeper {
+    pub fn new(run: RunId, owns_orphans: bool, grace: Duration) -> Sweeper {
+        Sweeper { run, owns_orphans, grace, groups: HashMap::new(), sweeps: Vec::new() }
+    }
+
+    /// A command of the job was started as the leader of a group.
+    pub fn started(&mut self, group: Pid, job: &JobId) {
+        self.groups.insert(group, job.clone());
+    }
+
+    /// Begins to sweep; the fact that it is done comes at once where nothing is left.
+    pub fn sweep(&mut self, scope: Scope, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+        let killing = self.grace.is_zero();
+        let sweep = Sweep {
+            scope,
+            targets: BTreeMap::new(),
+            given_up: HashSet::new(),
+            killing,
+            deadline: now.mono.plus(if killing { GIVE_UP_AFTER } else { self.grace }),
+            tell_at: Some(now.mono.plus(TELL_AFTER)),
+        };
+        self.sweeps.push(sweep);
+        self.advance(self.sweeps.len() - 1, now, leaders, watch, desk);
+    }
+
+    /// From now on nothing is given time to end by itself.
+    pub fn hurry(&mut self, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+        self.grace = Duration::ZERO;
+        for sweep in self.sweeps.iter_mut().filter(|sweep| !sweep.killing) {
+            sweep.deadline = now.mono;
+        }
+        self.on_deadline(now, leaders, watch, desk);
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        self.sweeps.iter().map(|sweep| sweep.tell_at.map_or(sweep.deadline, |tell| tell.min(sweep.deadline))).min()
+    }
+
+    pub fn on_deadline(&mut self, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+        for index in (0..self.sweeps.len()).rev() {
+            let Some(sweep) = self.sweeps.get_mut(index) else { continue };
+            if sweep.tell_at.is_some_and(|at| at <= now.mono) {
+                sweep.tell_at = None;
+                desk.view.notice(now, &format!("waiting for the end of {}", sweep.names()));
+            }
+            if sweep.deadline > now.mono {
+                continue;
+            }
+            if sweep.killing {
+                desk.view.notice(now, &format!("cannot end {}; it is left behind", sweep.names()));
+                sweep.given_up.extend(sweep.targets.values().map(|target| target.process));
+                sweep.targets.clear();
+            } else {
+                sweep.killing = true;
+                sweep.deadline = now.mono.plus(GIVE_UP_AFTER);
+                for target in sweep.targets.values() {
+                    // ESRCH: it has ended, its event is on the way.
+                    let _ = pidfd_send_signal(&target.pidfd, Signal::KILL);
+                }
+            }
+            self.advance(index, now, leaders, watch, desk);
+        }
+    }
+
+    /// The process watched under `id` ended.
+    pub fn on_exit(&mut self, id: u64, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+        let Some(index) = self.sweeps.iter().position(|sweep| sweep.targets.contains_key(&id)) else { return };
+        let Some(sweep) = self.sweeps.get_mut(index) else { return };
+        if let Some(target) = sweep.targets.remove(&id)
+            && !leaders.contains_key(&target.process.pid)
+        {
+            // No child of ours: its parent reaps it.
+            let _ = reap(WaitId::PidFd(target.pidfd.as_fd()));
+        }
+        if sweep.targets.is_empty() {
+            self.advance(index, now, leaders, watch, desk);
+        }
+    }
+
+    /// Reaps orphans that have ended, so that they do not pile up while a long command runs.
+    pub fn reap_orphans(&self, leaders: &Leaders) {
+        if self.owns_orphans {
+            for orphan in orphans(leaders) {
+                let _ = reap(WaitId::Pid(orphan));
+            }
+        }
+    }
+
+    /// Looks for processes of the scope and signals new ones; where none is left, the sweep is done.
+    fn advance(&mut self, index: usize, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+        let Some(sweep) = self.sweeps.get(index) else { return };
+        let found = Search { sweeper: self, scope: &sweep.scope, leaders, ended: HashSet::new() }.processes();
+        let Some(sweep) = self.sweeps.get_mut(index) else { return };
+        for process in found {
+            sweep.signal(process, now, watch, desk);
+        }
+        if sweep.targets.is_empty() {
+            let scope = self.sweeps.remove(index).scope;
+            if let Scope::Job(job) = &scope {
+                self.groups.retain(|_, owner| owner != job);
+            }
+            desk.facts.push(Input::Swept { scope });
+        }
+    }
+}
+
+impl Sweep {
+    fn signal(&mut self, process: Process, now: Now, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+        let known = self.given_up.contains(&process) || self.targets.values().any(|target| target.process == process);
+        if known {
+            return;
+        }
+        let outcome = (|| {
+            let pidfd = pidfd_open(process.pid, PidfdFlags::empty())?;
+            if procfs::stat(process.pid).map(|stat| stat.started) != Some(process.started) {
+                return Err(Errno::SRCH);
+            }
+            if self.killing {
+                pidfd_send_signal(&pidfd, Signal::KILL)?;
+            } else {
+                pidfd_send_signal(&pidfd, Signal::TERM)?;
+                // One that is stopped takes its TERM only when it goes on.
+                pidfd_send_signal(&pidfd, Signal::CONT)?;
+            }
+            let id = *watch.next_id;
+            epoll::add(watch.epoll, &pidfd, (watch.event)(id), epoll::EventFlags::IN)?;
+            *watch.next_id += 1;
+            self.targets.insert(id, Target { process, pidfd });
+            Ok(())
+        })();
+        match outcome {
+            Ok(()) => (),
+            // It ended by itself; a process that takes its place is found by the pass after.
+            Err(Errno::SRCH) => (),
+            Err(error) => {
+                self.given_up.insert(process);
+                let name = procfs::name(process.pid);
+                let error = std::io::Error::from(error);
+                desk.view.notice(now, &format!("cannot end {name} ({}): {error}", process.pid.as_raw_pid()));
+            }
+        }
+    }
+
+    /// What is waited for, for people.
+    fn names(&self) -> String {
+        let mut names: Vec<String> = Vec::new();
+        for target in self.targets.values().take(3) {
+            names.push(format!("{} ({})", procfs::name(target.process.pid), target.process.pid.as_raw_pid()));
+        }
+        if self.targets.len() > names.len() {
+            names.push(format!("{} more", self.targets.len() - names.len()));
+        }
+        let whose = match &self.scope {
+            Scope::Job(job) => format!("job {job}"),
+            Scope::Run => "the run".to_owned(),
+        };
+        format!("{}, started by {whose}", names.join(", "))
+    }
+}
+
+/// Children of this process that lost their own parent, ended ones included.
+fn orphans(leaders: &Leaders) -> Vec<Pid> {
+    let own = getpid();
+    let children = procfs::children_of_thread(own, own).unwrap_or_else(|| {
+        let of_ours = |pid: &Pid| procfs::stat(*pid).is_some_and(|stat| stat.parent == Some(own));
+        procfs::processes().into_iter().filter(of_ours).collect()
+    });
+    children.into_iter().filter(|pid| !leaders.contains_key(pid)).collect()
+}
+
+/// One look at what there is.
+struct Search<'a> {
+    sweeper: &'a Sweeper,
+    scope: &'a Scope,
+    leaders: &'a Leaders,
+    /// Those that ended while we looked: their children may have come to us behind our back.
+    ended: HashSet<Pid>,
+}
+
+impl Search<'_> {
+    /// The living processes of the scope.
+    fn processes(mut self) -> Vec<Process> {
+        loop {
+            let ended = self.ended.len();
+            let found = self.pass();
+            if !found.is_empty() || self.ended.len() == ended {
+                return found;
+            }
+        }
+    }
+
+    fn pass(&mut self) -> Vec<Process> {
+        let of_scope = |job: &JobId| match self.scope {
+            Scope::Job(scope) => scope == job,
+            Scope::Run => true,
+        };
+        let leaders = self.leaders.iter().filter(|(_, job)| of_scope(job));
+        let mut open: Vec<(Pid, bool)> = leaders.map(|(pid, _)| (*pid, true)).collect();
+        let all_ours = self.sweeper.owns_orphans && *self.scope == Scope::Run;
+        for orphan in orphans(self.leaders) {
+            let reaped = self.sweeper.owns_orphans && matches!(reap(WaitId::Pid(orphan)), Ok(Some(_)));
+            if reaped {
+                self.ended.insert(orphan);
+            } else {
+                open.push((orphan, all_ours));
+            }
+        }
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        while let Some((pid, inherited)) = open.pop() {
+            if !seen.insert(pid) {
+                continue;
+            }
+            let stat = procfs::stat(pid).filter(|stat| !stat.zombie || procfs::threads(pid) > 1);
+            let Some(stat) = stat else {
+                self.ended.insert(pid);
+                continue;
+            };
+            let belongs = match self.claim(pid, &stat) {
+                _ if inherited => true,
+                Claim::Scope => true,
+                Claim::Other => continue,
+                Claim::Nobody => false,
+            };
+            if belongs {
+                found.push(Process { pid, started: stat.started });
+            }
+            open.extend(procfs::children(pid).into_iter().map(|child| (child, belongs)));
+        }
+        found
+    }
+
+    /// Whose a process is by what it carries: the tag in its environment, else the group that it was started in.
+    fn claim(&self, pid: Pid, stat: &procfs::Stat) -> Claim {
+        let run = &self.sweeper.run;
+        let tag = procfs::environment_value(pid, TAG);
+        let rest = tag.as_deref().and_then(|tag| tag.strip_prefix(run.as_str().as_bytes())?.strip_prefix(b"/"));
+        let group = stat.group.and_then(|group| self.sweeper.groups.get(&group));
+        let job = rest.and_then(|rest| rest.split(|byte| *byte == b'/').next());
+        match (self.scope, job.or(group.map(|job| job.as_str().as_bytes()))) {
+            (_, None) => Claim::Nobody,
+            (Scope::Run, Some(_)) => Claim::Scope,
+            (Scope::Job(scope), Some(job)) if job == scope.as_str().as_bytes() => Claim::Scope,
+            (Scope::Job(_), Some(_)) => Claim::Other,
+        }
+    }
+}
+
+enum Claim {
+    /// A process of the scope.
+    Scope,
+    /// A process of another job of this run, and all below it.
+    Other,
+    /// Nothing says whose it is.
+    Nobody,
+}
