@@ -55,12 +55,14 @@ impl Framer {
     pub fn push(&mut self, stream: Stream, bytes: &[u8], mono: Mono, at: Wall, out: &mut Vec<u8>) {
         let (line, heads) = self.line(stream);
         let mut rest = bytes;
+        // The head of all lines that are whole, until an entry is written by another way.
+        let mut head: Option<[u8; HEAD_LEN]> = None;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             if line.begun.is_none() && end <= Self::MAX_CONTENT {
-                let run = rest.get(..=end).unwrap_or(rest);
-                out.extend_from_slice(heads.head(at, stream, true));
-                out.extend_from_slice(run);
+                out.extend_from_slice(head.get_or_insert_with(|| *heads.head(at, stream, true)));
+                out.extend_from_slice(rest.get(..=end).unwrap_or(rest));
             } else {
+                head = None;
                 let (content, _) = rest.split_at(end);
                 line.add(content, mono, at, stream, heads, out);
                 line.end(stream, heads, out);

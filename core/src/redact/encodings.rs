@@ -157,15 +157,16 @@ pub(super) fn shell(bytes: &[u8], forms: &mut Forms) {
     // As `printf %q` writes: every character that means something to a shell, the comma of brace expansion included.
     forms.insert(backslashed(b" \t!\"#$&'()*,;<>?[\\]^`{|}~"));
     forms.insert(backslashed(b" \t!\"$&'()*,;<>?[\\]^`{|}"));
-    forms.insert(escaped(&|byte, text| match byte {
-        b'\n' => text.extend_from_slice(b"\\n"),
-        b'\r' => text.extend_from_slice(b"\\r"),
-        b'\t' => text.extend_from_slice(b"\\t"),
-        b'\'' | b'\\' => text.extend_from_slice(&[b'\\', byte]),
-        0x1b => text.extend_from_slice(b"\\E"),
-        0..32 | 0x7f.. => text.extend_from_slice(format!("\\{byte:03o}").as_bytes()),
-        _ => text.push(byte),
-    }));
+    for non_ascii_as_octal in [false, true] {
+        forms.insert(escaped(&|byte, text| match byte {
+            7..=13 => text.extend_from_slice(&[b'\\', b"abtnvfr"[usize::from(byte - 7)]]),
+            0x1b => text.extend_from_slice(b"\\E"),
+            b'\'' | b'\\' => text.extend_from_slice(&[b'\\', byte]),
+            0x80.. if !non_ascii_as_octal => text.push(byte),
+            0..32 | 0x7f.. => text.extend_from_slice(format!("\\{byte:03o}").as_bytes()),
+            _ => text.push(byte),
+        }));
+    }
 }
 
 #[cfg(test)]
@@ -226,6 +227,7 @@ mod tests {
         let secret = "it's $5 \\o/\n";
         check(shell, secret, &["it'\\''s $5 \\o/\n", "it'\"'\"'s $5 \\o/\n", "it's \\$5 \\\\o/\n"]);
         check(shell, secret, &["it\\'s\\ \\$5\\ \\\\o/\n", "it\\'s $5 \\\\o/\\n"]);
+        check(shell, "ä\x07'\x01", &["ä\\a\\'\\001", "\\303\\244\\a\\'\\001"]);
         check(shell, "a#b~c!d", &["a\\#b\\~c\\!d", "a#b~c\\!d"]);
     }
 }

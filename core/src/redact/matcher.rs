@@ -10,8 +10,7 @@ pub(super) struct Matcher {
     forms: Vec<Vec<u8>>,
     /// For each form the longest other one that it begins with.
     parents: Vec<Option<usize>>,
-    /// Which bytes begin a form.
-    begins: [bool; 256],
+    begins: Begins,
     needles: Needles,
 }
 
@@ -38,7 +37,7 @@ impl Matcher {
     pub(super) fn new(forms: BTreeSet<Vec<u8>>) -> Matcher {
         let forms: Vec<Vec<u8>> = forms.into_iter().collect();
         let mut parents: Vec<Option<usize>> = Vec::with_capacity(forms.len());
-        let mut begins = [false; 256];
+        let mut begins = Begins::default();
         for (i, form) in forms.iter().enumerate() {
             // In sorted order, a form's beginnings are the form before it or beginnings of that.
             let mut candidate = i.checked_sub(1);
@@ -46,7 +45,7 @@ impl Matcher {
                 candidate = parents[j];
             }
             parents.push(candidate);
-            begins[usize::from(form[0])] = true;
+            begins.add(form[0], form[1]);
         }
         let needles = Needles::new(&forms);
         Matcher { forms, parents, begins, needles }
@@ -96,7 +95,7 @@ impl Matcher {
         if !end {
             // Here a form may begin whose needle is still to come.
             let near_end = bytes.len().saturating_sub(REACH)..bytes.len();
-            places.extend(near_end.filter(|&i| self.begins[usize::from(bytes[i])]));
+            places.extend(near_end.filter(|&i| self.begins.may(&bytes[i..])));
         }
         places.sort_unstable();
         let mut done = 0;
@@ -117,6 +116,33 @@ impl Matcher {
         }
         each(Part::Plain(bytes.len() - done));
         bytes.len()
+    }
+}
+
+/// With which two bytes forms begin.
+struct Begins {
+    /// One bit for each second byte, by first byte.
+    seconds: [[u64; 4]; 256],
+}
+
+impl Default for Begins {
+    fn default() -> Begins {
+        Begins { seconds: [[0; 4]; 256] }
+    }
+}
+
+impl Begins {
+    fn add(&mut self, first: u8, second: u8) {
+        self.seconds[usize::from(first)][usize::from(second / 64)] |= 1 << (second % 64);
+    }
+
+    /// Whether a form may begin so, or with the one byte that there is.
+    fn may(&self, bytes: &[u8]) -> bool {
+        match *bytes {
+            [] => true,
+            [first] => self.seconds[usize::from(first)] != [0; 4],
+            [first, second, ..] => self.seconds[usize::from(first)][usize::from(second / 64)] >> (second % 64) & 1 == 1,
+        }
     }
 }
 

@@ -62,14 +62,19 @@ impl Redactor {
         self.masked
     }
 
-    /// Whether a push lets out its bytes as they are.
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Whether a push would let out its bytes as they are.
+    pub(crate) fn passes_through(&self) -> bool {
         self.secrets.is_empty() && self.held.is_empty()
     }
 
     /// Bytes of the stream that are let out, before masking.
     pub(crate) fn passed(&self) -> u64 {
         self.passed
+    }
+
+    /// Bytes of the stream that were given to it.
+    pub(crate) fn taken(&self) -> u64 {
+        self.passed + self.held.len() as u64
     }
 
     /// Takes bytes, gives what is decided to `each`, in order.
