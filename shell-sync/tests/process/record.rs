@@ -1,5 +1,8 @@
 //! Events, logs, questions and signals: what the loop does besides commands.
 
+use std::fs;
+use std::process::Command;
+
 use quire_ci::process::{Background, Discovered, Signals};
 use quire_core::engine::{Answer, Ask, Input, Output, Scope, Signal, SpawnFailure};
 use quire_core::redact::SecretSet;
@@ -56,6 +59,28 @@ fn a_log_that_cannot_be_written_is_told() {
     world.log_device = Some("/no/such/folder/log".into());
     let run = world.run([command(1, &["true"])]);
     assert!(matches!(&run.facts[0], Input::RecordFailed { message } if message.contains("No such file")));
+}
+
+#[test]
+fn on_a_full_disk_a_log_ends_with_a_whole_entry() {
+    // Only root may mount; elsewhere /dev/full above has to do.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut world = World::new();
+    let disk = world.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).arg(&disk).status().unwrap();
+    assert!(mount("mount", &["-t", "tmpfs", "-o", "size=64k", "none"]).success());
+    world.log_device = Some(disk.join("log"));
+    let run = world.run([shell(1, "seq 1000; sleep 0.05; seq 100000")]);
+    let log = fs::read(disk.join("log"));
+    assert!(mount("umount", &[]).success());
+    let log = log.unwrap();
+    assert!(log.starts_with(b"2") && log.ends_with(b"\n"), "{} bytes", log.len());
+    assert_eq!(log, world.shown, "what was shown is what is there");
+    let failures = run.facts.iter().filter(|fact| matches!(fact, Input::RecordFailed { .. }));
+    assert_eq!(failures.count(), 1);
 }
 
 #[test]
