@@ -120,6 +120,26 @@ enum Verb {
     )]
     Completions(commands::completions::CompletionsArgs),
 
+    /// List the runs, newest first
+    #[command(after_help = "Example:\n  quire-ci ls\n  quire-ci ls -n 5 --json")]
+    Ls(LsArgs),
+
+    /// Show a run: its jobs, how they ended and how long they took
+    #[command(after_help = "Example:\n  quire-ci show\n  quire-ci show last-failed\n  quire-ci show 12 --json")]
+    Show(ShowArgs),
+
+    /// Print what a run, a job or one command printed
+    #[command(after_help = "Examples:\n  quire-ci log                      all of the last run\n  \
+        quire-ci log last-failed test     one job\n  \
+        quire-ci log 12 test/3 --raw      the exact bytes of the stdout of its third command")]
+    Log(LogArgs),
+
+    /// Print a run's event stream as it is recorded
+    #[command(
+        after_help = "Example:\n  quire-ci events\n  quire-ci events 12 | jq -r 'select(.type == \"sh_started\").cmd'"
+    )]
+    Events(EventsArgs),
+
     /// Make the database's rows anew from the run directories
     #[command(
         after_help = "Example:\n  quire-ci rebuild\n\nA damaged database is set aside; no recorded event or log is touched."
@@ -253,6 +273,10 @@ fn dispatch(context: &Context, verb: Option<Verb>) -> Result<Exit, CliError> {
         Some(Verb::Run(args)) => commands::run::run(context, *args),
         Some(Verb::Graph(args)) => commands::graph::run(context, args),
         Some(Verb::Completions(args)) => commands::completions::run(args, command(NAME)),
+        Some(Verb::Ls(args)) => commands::ls::run(context, &args),
+        Some(Verb::Show(args)) => commands::show::run(context, &args),
+        Some(Verb::Log(args)) => commands::log::run(context, &args),
+        Some(Verb::Events(args)) => commands::events::run(context, &args),
         Some(Verb::Rebuild(args)) => commands::rebuild::run(context, &args),
         Some(Verb::Prune(args)) => commands::prune::run(context, &args),
         Some(Verb::Doctor) => commands::doctor::run(context),
