@@ -102,7 +102,7 @@ fn questions_are_answered() {
 #[test]
 fn the_work_beside_the_run_reports_once() {
     let mut world = World::new();
-    let found = Discovered { fingerprint: Some("state".to_owned()), notice: Some("3 modified".to_owned()) };
+    let found = Discovered { fingerprint: Some("state".to_owned()), dirty: Some((3, 1)) };
     let background = Background::start(move || found).unwrap();
     // The command ends when the fingerprint has come.
     let script = Script::new([command(1, &["sleep", "1000"])]).react(|fact| match fact {
@@ -112,7 +112,7 @@ fn the_work_beside_the_run_reports_once() {
     let run = world.drive(script, None, Some(background));
     assert_eq!(run.facts[0], Input::Fingerprint(Some("state".to_owned())));
     assert_eq!(run.facts.iter().filter(|fact| matches!(fact, Input::Fingerprint(_))).count(), 1);
-    assert_eq!(world.notices, ["3 modified"]);
+    assert_eq!(world.notices, ["3 modified, 1 untracked"]);
 }
 
 #[test]
