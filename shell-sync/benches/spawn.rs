@@ -106,6 +106,10 @@ impl View for Nobody {
     }
     fn tick(&mut self, _now: Now) {}
     fn notice(&mut self, _now: Now, _text: &str) {}
+
+    fn dirty(&mut self, _: Now, _: u64, _: u64) {}
+
+    fn end(&mut self, _: Now) {}
 }
 
 /// Seconds for the event loop, its logs in a new folder below `folder`. They stay: ext4 is slow to give out inodes that were freed

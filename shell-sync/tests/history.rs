@@ -66,7 +66,7 @@ fn log_args(job: Option<&str>) -> LogArgs {
 fn log_text(args: &LogArgs, looks: Looks, terminal: bool) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let result = log::write(&world().history, args, looks, terminal, &mut out);
-    result.map(|()| out).map_err(|error| error.render())
+    result.map(|()| out).map_err(|error| format!("{error}\n"))
 }
 
 #[track_caller]

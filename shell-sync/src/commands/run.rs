@@ -99,18 +99,18 @@ impl Run {
                 None => DataDir::of_workspace(&workspace.root)?,
             }),
         };
-        // From here on the database's thread works beside us.
-        let rows = data.as_ref().map(|data| {
-            let owner = std::env::var("USER").ok();
-            let new = NewRun { run_id: run_id.clone(), repo, at_ms: now.wall.ms(), owner };
-            RowWriter::start(&data.database(), new, Some(data.chores(Retention::default())))
-        });
         let dir = match (&request.out_dir, &data) {
             (Some(path), _) => RunDir::take(path)?,
             (None, Some(data)) => data.create_run(&run_id)?,
             (None, None) => return Err(CliError::machine("no place for the record")),
         };
         let log = dir.events()?;
+        // From here on the database's thread works beside us. It closes runs that nobody holds, so ours is held before.
+        let rows = data.as_ref().map(|data| {
+            let owner = std::env::var("USER").ok();
+            let new = NewRun { run_id: run_id.clone(), repo, at_ms: now.wall.ms(), owner };
+            RowWriter::start(&data.database(), new, Some(data.chores(Retention::default())))
+        });
         let copy = open_copy(request, &dir)?;
         let record_dir = absolute(dir.files().path());
         let (workspace, checkout, head) = match &request.at {
