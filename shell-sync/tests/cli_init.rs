@@ -142,7 +142,9 @@ fn help_and_version_go_to_stdout() {
     let root = folder(&[]);
     let (code, out, err) = told(&quire_ci(root.path(), &["--version"]));
     assert_eq!((code, out.as_str(), err.as_str()), (0, "quire-ci 0.1.0\n", ""));
-    for verb in ["init", "validate", "run", "graph", "completions", "doctor"] {
+    for verb in
+        ["init", "validate", "run", "graph", "ls", "show", "log", "events", "rebuild", "prune", "completions", "doctor"]
+    {
         let (code, out, _) = told(&quire_ci(root.path(), &[verb, "--help"]));
         assert_eq!(code, 0);
         assert!(out.contains(&format!("quire-ci {verb}")) && out.contains("Example"), "{out}");
@@ -171,4 +173,37 @@ fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
     let (code, out, err) = told(&quire_ci(root.path(), &["run", "--secret", "TOKEN=hunter22"]));
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(err.contains("NAME=env:VAR") && !err.contains("hunter22"), "{err}");
+}
+
+#[test]
+fn runs_stay_within_reach_without_a_pipeline() {
+    let root = folder(&[(".quire/ci.lua", ""), ("state/x", ""), ("below/x", "")]);
+    let ls = |folder: &Path| {
+        let output = Command::new(env!("CARGO_BIN_EXE_quire-ci"))
+            .arg("ls")
+            .current_dir(folder)
+            .env_remove("QUIRE_DATA")
+            .env("XDG_STATE_HOME", root.path().join("state"))
+            .output();
+        told(&output.unwrap())
+    };
+    let (code, _, err) = ls(&root.path().join("below"));
+    assert!(code == 0 && err.contains("there are no runs yet"), "{err}");
+    fs::remove_dir_all(root.path().join(".quire")).unwrap();
+    let (code, _, err) = ls(&root.path().join("below"));
+    assert!(code == 0 && err.contains("there are no runs yet"), "{err}");
+    fs::remove_dir_all(root.path().join("state/quire")).unwrap();
+    let (code, _, err) = ls(&root.path().join("below"));
+    assert!(code == 2 && err.contains("there is no pipeline"), "{err}");
+}
+
+#[test]
+fn a_reader_that_goes_is_no_error() {
+    let root = folder(&[]);
+    let script = "\"$0\" completions bash | head -c 1 >/dev/null; echo \"${PIPESTATUS[0]}\"";
+    let output =
+        Command::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_quire-ci")]).current_dir(root.path()).output();
+    let (_, out, err) = told(&output.unwrap());
+    // Whether the pipe was gone in time is the machine's to say.
+    assert!(matches!(out.as_str(), "0\n" | "141\n") && err.is_empty(), "{out} {err}");
 }

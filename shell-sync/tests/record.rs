@@ -220,7 +220,9 @@ fn bad_lines_are_stepped_over_and_named() {
     let mut store = data.open_store().unwrap();
     let events = whole_run(None);
     let mut stream = bytes(&events[..4]);
-    stream.extend_from_slice(b"{\"at_ms\":1,\"type\":\"sh_finished\"\n\n{\"at_ms\":5,\"type\":\"of_tomorrow\"}\n\xff\xfe\n");
+    stream.extend_from_slice(
+        b"{\"at_ms\":1,\"type\":\"sh_finished\"\n\n{\"at_ms\":5,\"type\":\"of_tomorrow\"}\n\xff\xfe\n",
+    );
     stream.extend_from_slice(&bytes(&events[4..]));
     let path = dir.path().join("events.jsonl");
     fs::write(&path, &stream).unwrap();
@@ -553,9 +555,8 @@ fn retention_keeps_the_newest_and_what_is_in_use() {
     // Run 2 goes on; run 3 has ended but its process still holds the lock.
     let held = quire_ci::record::RunLock::take(&data.run(&id(3)).unwrap().lock()).unwrap();
     let keep = Retention { max_runs: 2, max_bytes: u64::MAX };
-    let ids = |pruned: &quire_ci::record::Pruned| {
-        pruned.runs.iter().map(|run| run.row.run_id.clone()).collect::<Vec<_>>()
-    };
+    let ids =
+        |pruned: &quire_ci::record::Pruned| pruned.runs.iter().map(|run| run.row.run_id.clone()).collect::<Vec<_>>();
     let would = data.prune(&mut store, &keep, true, &never).unwrap();
     assert_eq!(ids(&would), [4, 3, 1].map(id));
     assert_eq!(store.run_ids().unwrap().len(), 6, "a dry run removes nothing");

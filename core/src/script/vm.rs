@@ -4,8 +4,8 @@
 //! ([`super::stdlib`]); what its requests mean is the engine's.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use mlua::chunk::ChunkMode;
 use mlua::thread::ThreadStatus;
@@ -137,7 +137,9 @@ impl Vm {
         lua.set_memory_limit(limits.vm_bytes)?;
         let meter = Arc::new(Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() });
         let native = natives(&lua, &meter, &program)?;
-        let host: Table = stdlib::sandbox(&lua, native, seed)?;
+        let host: Table = load_host(&lua)?.call((lua.globals(), native))?;
+        stdlib::install(&lua, &lua.globals(), seed)?;
+        host.raw_get::<Function>("installed")?.call::<()>(())?;
         let entry = host.raw_get("entry")?;
         let counting = Arc::clone(&meter);
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |_, _| counting.count())?;
@@ -254,11 +256,26 @@ impl Vm {
         if is_result().unwrap_or(false) {
             return Ok(None);
         }
-        match stdlib::to_json(&value) {
+        match stdlib::to_json(&self.lua, &value) {
             Ok(value) => Ok(Some(value)),
             Err(error) => {
                 Err(Failure { message: format!("what the job returned is not plain data: {error}"), place: None })
             }
+        }
+    }
+}
+
+/// The prelude's part for `ci`, `rt`, protected calls, coroutines and modules; compiled once a process.
+fn load_host(lua: &Lua) -> mlua::Result<Function> {
+    static BYTECODE: OnceLock<Vec<u8>> = OnceLock::new();
+    const SOURCE: &str = include_str!("prelude/host.lua");
+    const NAME: &str = "=quire.host";
+    match BYTECODE.get() {
+        Some(bytes) => lua.load(bytes.as_slice()).set_mode(ChunkMode::Binary).set_name(NAME).into_function(),
+        None => {
+            let chunk = lua.load(SOURCE).set_mode(ChunkMode::Text).set_name(NAME).into_function()?;
+            BYTECODE.get_or_init(|| chunk.dump(true));
+            Ok(chunk)
         }
     }
 }

@@ -6,6 +6,9 @@ use std::io;
 use anstyle::{AnsiColor, Style};
 use quire_core::pipeline::{Diagnostic, Part};
 
+use crate::record::RecordError;
+use crate::store::StoreError;
+
 /// What sort of trouble it is. The exit code follows from it and from nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -147,6 +150,20 @@ impl From<io::Error> for CliError {
             io::ErrorKind::BrokenPipe => CliError::new(ErrorKind::BrokenPipe, "the reader of the output has gone"),
             _ => CliError::machine(format!("cannot write the output: {error}")),
         }
+    }
+}
+
+/// Its text says what to do already.
+impl From<RecordError> for CliError {
+    fn from(error: RecordError) -> CliError {
+        CliError::new(ErrorKind::Record, error.to_string())
+    }
+}
+
+/// Its text says what to do already.
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> CliError {
+        CliError::new(ErrorKind::Record, error.to_string())
     }
 }
 

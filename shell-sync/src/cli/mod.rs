@@ -8,6 +8,7 @@ mod run_args;
 mod runs_args;
 mod secret;
 mod spec;
+mod suggest;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -21,8 +22,10 @@ pub use run_args::{At, EventsTo, ExecutorArg, RunArgs, RunRequest};
 pub use runs_args::{EventsArgs, LogArgs, LsArgs, PruneArgs, RebuildArgs, ShowArgs};
 pub use secret::{MIN_BYTES as MIN_SECRET_BYTES, SecretSource};
 pub use spec::{Spec, SpecLimits, SpecResume};
+pub use suggest::suggest;
 
 use crate::commands;
+use crate::record::DataDir;
 use crate::workspace::{Workspace, WorkspaceError};
 
 /// The name in help texts and examples, unless the caller goes by another (`quire ci`).
@@ -117,6 +120,37 @@ enum Verb {
     )]
     Completions(commands::completions::CompletionsArgs),
 
+    /// List the runs, newest first
+    #[command(after_help = "Example:\n  quire-ci ls\n  quire-ci ls -n 5 --json")]
+    Ls(LsArgs),
+
+    /// Show a run: its jobs, how they ended and how long they took
+    #[command(after_help = "Example:\n  quire-ci show\n  quire-ci show last-failed\n  quire-ci show 12 --json")]
+    Show(ShowArgs),
+
+    /// Print what a run, a job or one command printed
+    #[command(after_help = "Examples:\n  quire-ci log                      all of the last run\n  \
+        quire-ci log last-failed test     one job\n  \
+        quire-ci log 12 test/3 --raw      the exact bytes of the stdout of its third command")]
+    Log(LogArgs),
+
+    /// Print a run's event stream as it is recorded
+    #[command(
+        after_help = "Example:\n  quire-ci events\n  quire-ci events 12 | jq -r 'select(.type == \"sh_started\").cmd'"
+    )]
+    Events(EventsArgs),
+
+    /// Make the database's rows anew from the run directories
+    #[command(
+        after_help = "Example:\n  quire-ci rebuild\n\nA damaged database is set aside; no recorded event or log is touched."
+    )]
+    Rebuild(RebuildArgs),
+
+    /// Remove old runs
+    #[command(after_help = "Example:\n  quire-ci prune --dry-run\n  quire-ci prune --keep 10 --max-size 200M\n\n\
+        Every run does this by itself, with the defaults. The newest run is always kept.")]
+    Prune(PruneArgs),
+
     /// Look at this machine and say what is missing
     #[command(after_help = "Example:\n  quire-ci doctor\n\nExit code 1 if something is missing that a run needs.")]
     Doctor,
@@ -138,11 +172,36 @@ pub struct Context {
 impl Context {
     /// The workspace that was named, else the one found upwards from the working directory.
     pub fn workspace(&self) -> Result<Workspace, CliError> {
-        let found = match &self.workspace {
+        self.find()?.map_err(|error| self.explain(error))
+    }
+
+    fn find(&self) -> Result<Result<Workspace, WorkspaceError>, CliError> {
+        Ok(match &self.workspace {
             Some(dir) => Workspace::at(dir),
             None => Workspace::find(&self.working_directory()?),
+        })
+    }
+
+    /// The data directory that was named, else the workspace's; made if there is none.
+    ///
+    /// The runs of a workspace stay within reach while it has no pipeline, as on a branch from before there was one: then it is
+    /// the nearest folder upwards that has runs.
+    pub fn data(&self) -> Result<DataDir, CliError> {
+        if let Some(dir) = &self.data_dir {
+            return Ok(DataDir::open(dir)?);
+        }
+        let error = match self.find()? {
+            Ok(workspace) => return Ok(DataDir::of_workspace(&workspace.root)?),
+            Err(error) => error,
         };
-        found.map_err(|error| self.explain(error))
+        if let WorkspaceError::NoPipeline { folder, upwards } = &error {
+            let has_runs = |folder: &&Path| DataDir::default_path(folder).is_ok_and(|path| path.is_dir());
+            let above = if *upwards { usize::MAX } else { 1 };
+            if let Some(folder) = folder.ancestors().take(above).find(has_runs) {
+                return Ok(DataDir::of_workspace(folder)?);
+            }
+        }
+        Err(self.explain(error))
     }
 
     /// The working directory.
@@ -154,7 +213,7 @@ impl Context {
     }
 
     /// Says what to do about a workspace that is none.
-    fn explain(&self, error: WorkspaceError) -> CliError {
+    pub fn explain(&self, error: WorkspaceError) -> CliError {
         let program = &self.program;
         let kind = match &error {
             WorkspaceError::NoFolder { .. } => ErrorKind::Usage,
@@ -214,6 +273,12 @@ fn dispatch(context: &Context, verb: Option<Verb>) -> Result<Exit, CliError> {
         Some(Verb::Run(args)) => commands::run::run(context, *args),
         Some(Verb::Graph(args)) => commands::graph::run(context, args),
         Some(Verb::Completions(args)) => commands::completions::run(args, command(NAME)),
+        Some(Verb::Ls(args)) => commands::ls::run(context, &args),
+        Some(Verb::Show(args)) => commands::show::run(context, &args),
+        Some(Verb::Log(args)) => commands::log::run(context, &args),
+        Some(Verb::Events(args)) => commands::events::run(context, &args),
+        Some(Verb::Rebuild(args)) => commands::rebuild::run(context, &args),
+        Some(Verb::Prune(args)) => commands::prune::run(context, &args),
         Some(Verb::Doctor) => commands::doctor::run(context),
     }
 }

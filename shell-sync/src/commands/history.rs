@@ -34,11 +34,7 @@ impl History {
     /// Opens the data directory that was named, else the workspace's. What was closed or cannot be brought up to date is told
     /// on standard error, and keeps no one from reading.
     pub fn open(context: &Context) -> Result<History, CliError> {
-        let data = match &context.data_dir {
-            Some(path) => DataDir::open(path),
-            None => DataDir::of_workspace(&context.workspace()?.root),
-        };
-        let (history, notes) = History::of(data.map_err(record_error)?)?;
+        let (history, notes) = History::of(context.data()?)?;
         let mut err = anstream::stderr().lock();
         for note in notes {
             let _ = writeln!(err, "{note}");

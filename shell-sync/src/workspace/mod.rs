@@ -2,6 +2,7 @@
 //!
 //! A workspace is a folder with `.quire/ci.lua` or `.quire/ci.fnl` in it. Whether that is a good pipeline is the core's to say.
 
+mod fennel;
 mod files;
 mod glob;
 mod name;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use quire_core::engine::Source;
 
+pub use fennel::{Fennel, VARIABLE as FENNEL_VARIABLE, find_fennel};
 pub use files::Files;
 
 /// The pipelines' names, in the order in which they are looked for.

@@ -1,9 +1,9 @@
 -- The host side of the sandbox: `ci`, `rt`, protected calls, coroutines and modules.
 --
 -- A script talks to the engine by yielding: (operation, argument) up, (ok, value) down. A yield of nothing is the end of a
--- slice, a yield that begins with `false` is a user's own coroutine.yield. Called once a VM with the raw functions that the
--- sandbox is about to lose; returns what the Rust side calls.
-local raw, native, lib = ...
+-- slice, a yield that begins with `false` is a user's own coroutine.yield. Called once a VM with the globals as Lua made them,
+-- before the standard library replaces them; returns what the Rust side calls, first of all `installed`.
+local raw, native = ...
 local raw_pcall, raw_xpcall, raw_error = raw.pcall, raw.xpcall, raw.error
 local raw_yield, raw_resume, raw_create = raw.coroutine.yield, raw.coroutine.resume, raw.coroutine.create
 local raw_status, raw_running, raw_isyieldable = raw.coroutine.status, raw.coroutine.running, raw.coroutine.isyieldable
@@ -14,9 +14,10 @@ local find, gsub, sub, sformat, match = raw.string.find, raw.string.gsub, raw.st
 local concat, sort, unpack, pack = raw.table.concat, raw.table.sort, raw.table.unpack, raw.table.pack
 local math_type, floor = raw.math.type, raw.math.floor
 local where, killed, tick = native.where, native.killed, native.tick
-local tostring = lib.tostring or raw.tostring
+local tonumber, tostring, json = raw.tonumber, nil, nil
 local USER = false
-local G = raw.globals
+local G = raw
+local globals = {}
 
 -- Errors -----------------------------------------------------------------------------------------------------------------
 
@@ -68,7 +69,7 @@ local function after_pcall(ok, ...)
   return ok, ...
 end
 
-function G.pcall(f, ...)
+function globals.pcall(f, ...)
   return after_pcall(raw_pcall(f, ...))
 end
 
@@ -78,7 +79,7 @@ local function handled(handler, ok, ...)
   return false, handler(...)
 end
 
-function G.xpcall(f, handler, ...)
+function globals.xpcall(f, handler, ...)
   if raw_type(handler) ~= "function" then fail("xpcall wants a function as its second argument, not a " .. raw_type(handler)) end
   return handled(handler, after_pcall(raw_pcall(f, ...)))
 end
@@ -142,7 +143,7 @@ local function unwrap(co, ok, ...)
   raw_error((...), 0)
 end
 
-G.coroutine = {
+globals.coroutine = {
   create = function(f)
     if raw_type(f) ~= "function" then fail("bad argument #1 to 'create' (function expected)") end
     tick()
@@ -225,7 +226,7 @@ local function seconds(value)
     if not from or not units[unit] then
       return nil, sformat("%q is no time: write for example \"90s\", \"10m\", \"1h30m\" or a number of seconds", value)
     end
-    total = total + raw.tonumber(number) * units[unit]
+    total = total + tonumber(number) * units[unit]
     position = to + 1
   end
   if total > 0 and total < 1e9 then return total end
@@ -428,7 +429,7 @@ local function all(items)
   end
   local results, first = {}, nil
   for i = 1, #handles do
-    local ok, value = G.pcall(Handle.wait, handles[i])
+    local ok, value = globals.pcall(Handle.wait, handles[i])
     if ok then results[i] = value else first = first or { value } end
   end
   if first then raw_error(first[1], 0) end
@@ -466,7 +467,7 @@ local function patterns_of(what, ...)
   return out
 end
 
-G.print = log
+globals.print = log
 
 -- What a job's function is given -----------------------------------------------------------------------------------------
 
@@ -480,7 +481,7 @@ local function make_rt(facts)
     args = facts.args,
     params = plain(facts.params),
     push = push,
-    json = lib.json,
+    json = json,
     sh = function(cmd, opts) return run("rt.sh", cmd, opts) end,
     out = function(cmd, opts)
       local request = command("rt.out", cmd, opts, command_kinds)
@@ -652,7 +653,7 @@ named("ci", ci)
 local loaded = { ["quire.ci"] = ci }
 local loading = {}
 
-function G.require(name)
+function globals.require(name)
   text_of("require", name)
   local module = loaded[name]
   if module ~= nil then return module end
@@ -689,14 +690,22 @@ local instead = {
   rt = "rt is the argument of a job's function: ci.job(\"name\", function(rt) … end)",
   ci = "begin the file with: local ci = require \"quire.ci\"",
 }
-raw_setmetatable(G, {
-  __index = function(_, name)
-    local advice = instead[name]
-    if advice then fail(sformat("%s is not there in a pipeline: %s", name, advice)) end
-  end,
-})
+
+-- The standard library stands: the raw functions go, and what was defined above takes their places.
+local function installed()
+  tostring, json = G.tostring, G.json
+  for _, name in raw.ipairs { "load", "loadfile", "dofile", "collectgarbage", "warn", "package", "json" } do G[name] = nil end
+  for name, value in raw_next, globals do G[name] = value end
+  raw_setmetatable(G, {
+    __index = function(_, name)
+      local advice = instead[name]
+      if advice then fail(sformat("%s is not there in a pipeline: %s", name, advice)) end
+    end,
+  })
+end
 
 return {
+  installed = installed,
   entry = entry,
   definition = definition,
   make_rt = make_rt,
