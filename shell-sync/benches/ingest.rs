@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use quire_ci::record::ingest;
+use quire_ci::record::{DataDir, Retention, ingest};
 use quire_ci::store::{NewRun, Numbering, RowWriter, Store};
 use quire_core::ids::{JobId, RunId};
 use quire_core::pairing::Pairing;
@@ -61,6 +61,24 @@ fn main() {
     }
     println!("first open            {}", median(first));
     println!("existing open         {}", median(again));
+
+    let data = DataDir::open(&dir.path().join("data")).expect("a data directory");
+    let mut store = data.open_store().expect("it opens");
+    for n in 0..50 {
+        let run_id = RunId::new(&format!("019a0000-{n:04x}-7000-8000-000000000000"));
+        let run = data.create_run(&run_id).expect("a run directory");
+        run.events()
+            .and_then(|mut log| log.append(b"{\"at_ms\":1,\"type\":\"run_finished\",\"outcome\":\"complete\"}\n"))
+            .expect("an event");
+    }
+    let mut chores = data.chores(Retention::default());
+    chores(&mut store, &|| false);
+    let mut idle = Vec::new();
+    for _ in 0..25 {
+        chores = data.chores(Retention::default());
+        idle.push(time(|| drop(chores(&mut store, &|| false))));
+    }
+    println!("chores, none due      {} (50 runs)", median(idle));
 
     let path = dir.path().join("sender.db");
     let writer = RowWriter::start(&path, new_run(&run_id), None);

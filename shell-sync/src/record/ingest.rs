@@ -65,12 +65,23 @@ pub fn ingest(
     path: &Path,
     dead: Option<FailureKind>,
 ) -> Result<Ingested, RecordError> {
+    ingest_by(bulk, run_id, path, dead, CHUNK, ROWS)
+}
+
+fn ingest_by(
+    bulk: &mut Bulk<'_>,
+    run_id: &RunId,
+    path: &Path,
+    dead: Option<FailureKind>,
+    chunk: usize,
+    rows: usize,
+) -> Result<Ingested, RecordError> {
     let mut reading = Reading::begin(bulk, run_id, path)?;
     let mut reader = Reader::default();
     let read = |source| RecordError::read(path, source);
     match File::open(path) {
         Ok(mut file) => {
-            let mut buffer = vec![0; CHUNK];
+            let mut buffer = vec![0; chunk];
             loop {
                 let length = match file.read(&mut buffer) {
                     Ok(0) => break,
@@ -79,7 +90,7 @@ pub fn ingest(
                     Err(error) => return Err(read(error)),
                 };
                 reader.push(buffer.get(..length).unwrap_or(&[]), |line| reading.take(line));
-                if reading.batch.len() >= ROWS {
+                if reading.batch.len() >= rows {
                     let ended = reading.batch.take_ended();
                     reading.put(bulk, &ended)?;
                 }
@@ -168,5 +179,44 @@ impl<'a> Reading<'a> {
         bulk.put_offset(self.run_id, self.so_far.offset)?;
         self.so_far.irregularities = self.pairing.irregularities().clone();
         Ok(self.so_far)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Numbering, Store};
+
+    #[test]
+    fn rows_are_the_same_however_few_are_gathered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let run_id = RunId::new("r");
+        let mut stream = String::new();
+        for n in 0..30 {
+            let job = if n % 3 == 0 { "a" } else { "b" };
+            stream += &format!("{{\"at_ms\":{n},\"type\":\"sh_started\",\"job_id\":\"{job}\",\"cmd\":\"c{n}\"}}\n");
+            if n % 4 != 1 {
+                stream +=
+                    &format!("{{\"at_ms\":{n},\"type\":\"sh_finished\",\"job_id\":\"{job}\",\"exit_code\":{n}}}\n");
+            }
+        }
+        std::fs::write(&path, stream).unwrap();
+        let mut store = Store::open(&dir.path().join("quire.db")).unwrap();
+        let mut rows_by = |chunk, rows| {
+            store.delete_run(&run_id).unwrap();
+            let mut bulk = store.bulk(Numbering::AtOnce).unwrap();
+            ingest_by(&mut bulk, &run_id, &path, None, chunk, rows).unwrap();
+            bulk.commit().unwrap();
+            (store.jobs(&run_id).unwrap(), store.commands(&run_id, None).unwrap())
+        };
+        let whole = rows_by(CHUNK, ROWS);
+        assert_eq!(whole.1.len(), 30);
+        assert_eq!(whole.1.iter().filter(|sh| sh.finished_at_ms.is_none()).count(), 8);
+        for rows in 1..12 {
+            for chunk in [1, 50, 170] {
+                assert_eq!(rows_by(chunk, rows), whole, "{chunk} bytes a read, {rows} rows");
+            }
+        }
     }
 }
