@@ -46,6 +46,8 @@ pub(super) struct Sweeper {
     /// The process groups that commands were started in, until their job is swept. A number that is used again is overwritten.
     groups: HashMap<Pid, JobId>,
     sweeps: Vec<Sweep>,
+    /// What comes to this process as an orphan is a child of its first thread.
+    children: Option<procfs::Children>,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,8 @@ pub(super) struct Watch<'a> {
 
 impl Sweeper {
     pub fn new(run: RunId, owns_orphans: bool, grace: Duration) -> Sweeper {
-        Sweeper { run, owns_orphans, grace, groups: HashMap::new(), sweeps: Vec::new() }
+        let children = procfs::Children::of_thread(getpid(), getpid());
+        Sweeper { run, owns_orphans, grace, groups: HashMap::new(), sweeps: Vec::new(), children }
     }
 
     /// A command of the job was started as the leader of a group.
@@ -166,10 +169,20 @@ impl Sweeper {
     /// Reaps orphans that have ended, so that they do not pile up while a long command runs.
     pub fn reap_orphans(&self, leaders: &Leaders) {
         if self.owns_orphans {
-            for orphan in orphans(leaders) {
+            for orphan in self.orphans(leaders) {
                 let _ = reap(WaitId::Pid(orphan));
             }
         }
+    }
+
+    /// Children of this process that lost their own parent, ended ones included.
+    fn orphans(&self, leaders: &Leaders) -> Vec<Pid> {
+        let children = self.children.as_ref().map(procfs::Children::now).unwrap_or_else(|| {
+            let own = Some(getpid());
+            let of_ours = |pid: &Pid| procfs::stat(*pid).is_some_and(|stat| stat.parent == own);
+            procfs::processes().into_iter().filter(of_ours).collect()
+        });
+        children.into_iter().filter(|pid| !leaders.contains_key(pid)).collect()
     }
 
     /// Looks for processes of the scope and signals new ones; where none is left, the sweep is done.
@@ -262,16 +275,6 @@ impl Sweep {
     }
 }
 
-/// Children of this process that lost their own parent, ended ones included.
-fn orphans(leaders: &Leaders) -> Vec<Pid> {
-    let own = getpid();
-    let children = procfs::children_of_thread(own, own).unwrap_or_else(|| {
-        let of_ours = |pid: &Pid| procfs::stat(*pid).is_some_and(|stat| stat.parent == Some(own));
-        procfs::processes().into_iter().filter(of_ours).collect()
-    });
-    children.into_iter().filter(|pid| !leaders.contains_key(pid)).collect()
-}
-
 /// One look at what there is.
 struct Search<'a> {
     sweeper: &'a Sweeper,
@@ -301,7 +304,7 @@ impl Search<'_> {
         let leaders = self.leaders.iter().filter(|(_, job)| of_scope(job));
         let mut open: Vec<(Pid, bool)> = leaders.map(|(pid, _)| (*pid, true)).collect();
         let all_ours = self.sweeper.owns_orphans && *self.scope == Scope::Run;
-        for orphan in orphans(self.leaders) {
+        for orphan in self.sweeper.orphans(self.leaders) {
             let reaped = self.sweeper.owns_orphans && matches!(reap(WaitId::Pid(orphan)), Ok(Some(_)));
             if reaped {
                 self.ended.insert(orphan);
