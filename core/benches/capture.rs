@@ -35,12 +35,15 @@ fn main() -> Result<()> {
     write_lines(&log, build_log)?;
     let hex = dir.join("hex.log");
     write_lines(&hex, hex_dump)?;
+    let same = dir.join("same.log");
+    write_lines(&same, |_| "a".repeat(79))?;
 
     let none = SecretSet::default();
     let ten = secrets(&[(8, 1), (12, 1), (16, 1), (20, 1), (24, 1), (32, 1), (36, 1), (40, 1), (40, 1), (64, 1)])?;
     let tiny = secrets(&[(4, 1), (6, 1), (40, 1)])?;
     let keys = secrets(&[(64, 30); 3])?;
     let near = SecretSet::new([&b"Compiling"[..], b"target/debug/"])?;
+    let begun = SecretSet::new([["a".repeat(40), "b".to_owned()].concat().as_bytes()])?;
     let cases = [
         ("no secrets", &log, &none),
         ("10 secrets", &log, &ten),
@@ -48,6 +51,7 @@ fn main() -> Result<()> {
         ("secrets of 4 and 6 bytes", &log, &tiny),
         ("3 keys of 30 lines", &log, &keys),
         ("a secret in every line", &log, &near),
+        ("one begun at every byte", &same, &begun),
     ];
     let word = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let cases: Vec<_> = cases.into_iter().filter(|case| case.0.contains(&word)).collect();
@@ -65,8 +69,8 @@ fn main() -> Result<()> {
         let time = median(times);
         println!("{name:<26} {:>8.1} ms CPU  {:.2} x", time / 1e6, time / limit);
     }
-    fs::remove_file(log)?;
-    Ok(fs::remove_file(hex)?)
+    [log, hex, same].iter().try_for_each(fs::remove_file)?;
+    Ok(())
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

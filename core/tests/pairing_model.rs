@@ -2,6 +2,8 @@
 //!
 //! The model looks at the stream as a whole: it cuts it at the run's end, then takes each job's own events by themselves.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeMap;
 
 use quickcheck::{Arbitrary, Gen, quickcheck};
@@ -234,7 +236,7 @@ fn model_run(
 
 fn model_job(id: &JobId, position: usize, own: &[&Event], run_ends_ms: Option<i64>, rows: &mut Rows) {
     let ends = |event: &&Event| matches!(event.kind, EventKind::JobFinished(_) | EventKind::JobSkipped(_));
-    let end = own.iter().position(|event| ends(&event));
+    let end = own.iter().position(ends);
     let own = &own[..end.map_or(own.len(), |end| end + 1)];
     let starts = own.iter().find(|event| {
         use EventKind::{JobFinished, JobRetried, JobStarted, ShStarted};

@@ -1,5 +1,7 @@
 //! From what happens to rows: recorder, wire and pairing agree on every legal run.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::collections::BTreeMap;
 
 use quickcheck::{Arbitrary, Gen, quickcheck};

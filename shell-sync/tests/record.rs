@@ -1,6 +1,8 @@
 //! The record with real files and real SQLite: live rows equal caught-up rows equal rebuilt rows, whatever was cut where;
 //! dead runs are closed, old ones go; a database in trouble neither fails nor delays a run.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! The store with real SQLite: what the schema refuses, what puts leave alone, how runs are numbered, listed and named.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 use std::sync::Barrier;
 

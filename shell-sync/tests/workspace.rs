@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use quire_ci::workspace::{Files, Workspace, WorkspaceError};
 use quire_core::digest::Digest;
-use quire_core::engine::{Answer, Ask, Input, Output};
+use quire_core::engine::{Answer, Ask, Output};
 use tempfile::TempDir;
 
 /// A folder with these files in it, below a name with a space and letters outside ASCII. Symlinks in its own path are resolved.
@@ -267,16 +267,13 @@ fn orders_are_answered() {
     let (_temp, root) = folder(&[("a", "one")]);
     let files = Files::new(root);
     let ask = Ask(7);
-    let answered = |answer| Some(Input::Answered { ask, answer });
     let read = Output::Read { ask, path: "a".into(), limit: 10 };
-    assert_eq!(files.answer(&read), answered(Answer::Read(Ok(b"one".to_vec()))));
+    assert_eq!(files.answer(&read), Some(Answer::Read(Ok(b"one".to_vec()))));
     let write = Output::Write { ask, path: "b".into(), content: b"two".to_vec() };
-    assert_eq!(files.answer(&write), answered(Answer::Write(Ok(()))));
+    assert_eq!(files.answer(&write), Some(Answer::Write(Ok(()))));
     let list = Output::Glob { ask, patterns: vec!["*".into()] };
-    assert_eq!(files.answer(&list), answered(Answer::Glob(Ok(vec!["a".into(), "b".into()]))));
+    assert_eq!(files.answer(&list), Some(Answer::Glob(Ok(vec!["a".into(), "b".into()]))));
     let hash = Output::Hash { ask, patterns: vec!["*".into()] };
-    assert!(
-        matches!(files.answer(&hash), Some(Input::Answered { answer: Answer::Hash(Ok(hash)), .. }) if hash.len() == 64)
-    );
+    assert!(matches!(files.answer(&hash), Some(Answer::Hash(Ok(hash))) if hash.len() == 64));
     assert_eq!(files.answer(&Output::Sweep { scope: quire_core::engine::Scope::Run }), None);
 }

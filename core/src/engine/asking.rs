@@ -9,7 +9,7 @@ use crate::recorder::RuntimeEvent;
 use crate::script::{Reply, Request};
 
 /// Most bytes of a file that a script may read.
-const READ_LIMIT: u64 = 16 * 1024 * 1024;
+pub const READ_LIMIT: u64 = 16 * 1024 * 1024;
 
 impl Engine {
     /// A job's script asks for something.

@@ -43,12 +43,12 @@ pub fn check(
     };
     checker.found = earlier.iter().take(MOST).map(|diagnostic| checker.files.complete(diagnostic.clone())).collect();
     if jobs.is_empty() && earlier.is_empty() {
-        checker.found.push(no_jobs(files));
+        checker.push(no_jobs(files));
     }
     if image.as_deref().is_some_and(|image| image.trim().is_empty()) {
         let diagnostic =
             Diagnostic::new("the image has no name").help("write it like ci.image(\"debian:13\"), or leave it out");
-        checker.found.push(Diagnostic { place: image_place(files), ..diagnostic });
+        checker.push(Diagnostic { place: image_place(files), ..diagnostic });
     }
     let ids = checker.ids();
     checker.inputs();
@@ -98,14 +98,17 @@ impl<'a> Checker<'a> {
         self.seen.insert((call.clone(), message.clone()));
         let place = Some(self.files.locate(call, wanted));
         let diagnostic = Diagnostic { help: help(self), place, ..Diagnostic::new(message) };
+        self.push(diagnostic);
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) {
         let diagnostic = self.files.complete(diagnostic);
         self.found.push(diagnostic);
     }
 
     /// What was found, in order of place, each error once.
-    fn finish(mut self) -> Vec<Diagnostic> {
-        let mut found: Vec<Diagnostic> =
-            self.found.into_iter().map(|diagnostic| self.files.complete(diagnostic)).collect();
+    fn finish(self) -> Vec<Diagnostic> {
+        let mut found = self.found;
         found.sort_by(|a, b| a.place.cmp(&b.place));
         let mut seen = BTreeSet::new();
         found.retain(|diagnostic| seen.insert((diagnostic.place.clone(), diagnostic.message.clone())));

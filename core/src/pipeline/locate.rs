@@ -71,20 +71,45 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// Completes a diagnostic: its column where the message quotes a word of the line, its excerpt.
+    /// Completes a diagnostic: its column where the message quotes what stands on the line, its excerpt, and its help where
+    /// the message gives it behind a semicolon.
     pub(super) fn complete(&mut self, mut diagnostic: Diagnostic) -> Diagnostic {
         if let Some(place) = &mut diagnostic.place {
-            if place.column.is_none()
-                && let Some(word) = first_quoted(&diagnostic.message)
-            {
-                *place = self.locate(place, Wanted::Word(word));
+            if place.column.is_none() {
+                if let Some(token) = near(&diagnostic.message) {
+                    place.column = self.only(place, token);
+                } else if let Some(word) = first_quoted(&diagnostic.message) {
+                    *place = self.locate(place, Wanted::Word(word));
+                }
             }
             if diagnostic.excerpt.is_none() {
-                diagnostic.excerpt = self.excerpt(place);
+                diagnostic.excerpt = self.excerpt(place).filter(|line| !line.trim().is_empty());
             }
+        }
+        if diagnostic.help.is_none()
+            && let Some((message, help)) = diagnostic.message.split_once("; ")
+            && message.matches(['"', '\'', '`']).count().is_multiple_of(2)
+        {
+            diagnostic.help = Some(help.to_owned());
+            diagnostic.message = message.to_owned();
         }
         diagnostic
     }
+
+    /// The column of `token` on the line of `place`, if it stands there once.
+    fn only(&mut self, place: &Place, token: &str) -> Option<u32> {
+        let line = self.excerpt(place)?;
+        let mut found = line.match_indices(token);
+        let (at, _) = found.next()?;
+        let before = line.get(..at)?;
+        if found.next().is_some() { None } else { u32::try_from(before.chars().count() + 1).ok() }
+    }
+}
+
+/// The token at which Lua's compiler stumbled: `… near 'x'` at the end of a message.
+fn near(message: &str) -> Option<&str> {
+    let (_, token) = message.rsplit_once(" near '")?;
+    token.strip_suffix('\'').filter(|token| !token.is_empty())
 }
 
 /// The first word that a message quotes, with `"` or `'`.
@@ -369,6 +394,23 @@ mod tests {
         let found = complete("it's odd", 1);
         assert_eq!((found.place, found.excerpt.as_deref()), (Some(place(1)), Some("-- one")));
         assert_eq!(complete("x", 77).excerpt, None);
+        assert_eq!(complete("x", 3).excerpt, None);
+        // What the compiler stumbled over, where it stands on the line once.
+        for (message, column) in [
+            ("'=' expected near 'ci'", Some(11)),
+            ("unexpected symbol near ')'", Some(18)),
+            ("unexpected symbol near 'c'", None),
+            ("unfinished string near '\"x'", None),
+            ("')' expected near <eof>", None),
+        ] {
+            let found = complete(message, 2).place.and_then(|place| place.column);
+            assert_eq!(found, column, "{message}");
+        }
+        let found = complete("unknown option \"a; b\" of ci.job; its options are x; y", 1);
+        assert_eq!(found.message, "unknown option \"a; b\" of ci.job; its options are x; y");
+        let found = complete("ci has no 'jbo'; it has glob; job", 2);
+        assert_eq!((found.message.as_str(), found.help.as_deref()), ("ci has no 'jbo'", Some("it has glob; job")));
+        assert_eq!(found.place, Some(Place { column: Some(14), ..place(2) }));
         let long = BTreeMap::from([("ci.lua".to_owned(), "ü".repeat(10_000))]);
         assert_eq!(Files::new(&long).excerpt(&place(1)).map(|line| line.len()), Some(4096));
     }

@@ -17,3 +17,4 @@ pub use definition::{JobDefinition, JobOptions, Needs, RawJob, SOURCES};
 pub use diagnostic::{Diagnostic, Part, Place};
 pub use draw::GraphFormat;
 pub use graph::Pipeline;
+pub use suggest::nearest;

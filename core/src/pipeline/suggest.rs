@@ -8,7 +8,7 @@ const LISTED: usize = 20;
 const COMPARED: usize = 500;
 
 /// The name that was probably meant by `wrong`, if one is near enough: the same but for case, the same behind a `/`, or few edits away.
-pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = wrong.to_lowercase();
     names
         .take(COMPARED)

@@ -216,6 +216,12 @@ mod tests {
     }
 
     #[test]
+    fn one_set_serves_all_threads() {
+        fn check<T: Send + Sync>(_: T) {}
+        check(set(&["shared"]));
+    }
+
+    #[test]
     fn many_secrets_are_all_found() {
         let long: Vec<String> = (0..300).map(|i| format!("token-{i:03}-{:x}", i * 7919)).collect();
         let short: Vec<String> = (0..300).map(|i| format!("<{i:03}")).collect();

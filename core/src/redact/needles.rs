@@ -14,16 +14,16 @@ use super::strided::Strided;
 pub(super) const LEN: usize = 4;
 /// A needle lies within the first so many bytes of its form.
 pub(super) const REACH: usize = 32;
-/// Forms of at least so many bytes are found by strides, of 5 bytes or more.
-const LONG: usize = 8;
-/// Needles a packed searcher takes, and searchers at most: with more needles, small strides are faster.
+/// Needles of a packed searcher at most.
 const PER_SEARCHER: usize = 32;
-const MAX_SEARCHERS: usize = 6;
+/// How to share the work, first come first served: forms of at least so many bytes are found by strides, of 16, 5 or 1, where
+/// packed searchers need at most so many needles for the shorter ones. A searcher costs as much as a stride of 10.
+const SHARES: [(usize, usize); 3] = [(19, PER_SEARCHER), (8, 6 * PER_SEARCHER), (LEN, 0)];
 
 /// The needles of a sorted list of forms.
 pub(super) struct Needles {
     packed: Packed,
-    strided: Vec<Strided>,
+    strided: Option<Strided>,
 }
 
 /// Packed searchers, each with the number of its first needle.
@@ -36,28 +36,27 @@ struct Packed {
 impl Needles {
     /// Of forms that have [`LEN`] bytes or more.
     pub(super) fn new(forms: &[Vec<u8>]) -> Needles {
-        let (long, short): (Vec<usize>, Vec<usize>) = (0..forms.len()).partition(|&form| forms[form].len() >= LONG);
-        let (packed, left) = match Packed::new(forms, &short) {
-            Some(packed) => (packed, Vec::new()),
-            None => (Packed { searchers: Vec::new(), owners: Vec::new() }, short),
+        let share = |(long, most)| {
+            let (long, short): (Vec<usize>, Vec<usize>) = (0..forms.len()).partition(|&form| forms[form].len() >= long);
+            let packed = Packed::new(forms, &short, most)?;
+            Some(Needles { packed, strided: (!long.is_empty()).then(|| Strided::new(forms, &long)) })
         };
-        let groups = [long, left].into_iter().filter(|group| !group.is_empty());
-        Needles { packed, strided: groups.map(|group| Strided::new(forms, &group)).collect() }
+        SHARES.into_iter().find_map(share).expect("the last share leaves nothing to the packed searchers")
     }
 
     /// Calls `each` with form and place for every place where a form's needle says that it may begin, in no order.
     pub(super) fn find(&self, bytes: &[u8], mut each: impl FnMut(usize, usize)) {
         self.packed.find(bytes, &mut each);
-        for strided in &self.strided {
+        if let Some(strided) = &self.strided {
             strided.find(bytes, &mut each);
         }
     }
 }
 
 impl Packed {
-    /// Takes of each form the four bytes that are the least common in logs, or that another form has as well. `None` for too
-    /// many needles, or a processor without the instructions.
-    fn new(forms: &[Vec<u8>], chosen: &[usize]) -> Option<Packed> {
+    /// Takes of each form the four bytes that are the least common in logs, or that another form has as well. `None` for more
+    /// needles than `most`, or a processor without the instructions.
+    fn new(forms: &[Vec<u8>], chosen: &[usize], most: usize) -> Option<Packed> {
         let mut needles: Vec<&[u8]> = Vec::new();
         let mut owners: Vec<Vec<(usize, usize)>> = Vec::new();
         let mut known = BTreeMap::new();
@@ -74,7 +73,7 @@ impl Packed {
             });
             owners[number].push((form, offset));
         }
-        if needles.len() > PER_SEARCHER * MAX_SEARCHERS {
+        if needles.len() > most {
             return None;
         }
         let groups = needles.chunks(PER_SEARCHER).enumerate();

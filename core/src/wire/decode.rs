@@ -1,7 +1,7 @@
 //! One line of JSON to one event.
 //!
 //! Owns what a reader forgives: unknown kinds and fields, and missing optional fields. A field that the line's kind does not
-//! have is unknown there, whatever it means elsewhere. How fields are read from JSON is [`super::fields`]'s.
+//! have is unknown there, whatever it means elsewhere. How fields are read from JSON is `fields`'s.
 
 use super::event::{
     Cause, Event, EventKind, FailureKind, JobFinished, JobLogged, JobOutcome, JobRetried, JobSkipped, JobStarted,
@@ -14,6 +14,7 @@ use crate::ids::{JobId, RunId};
 const MESSAGE_BYTES: usize = 300;
 
 /// What a line holds.
+#[expect(clippy::large_enum_variant, reason = "nearly every line is an event: a box would cost each one an allocation")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decoded {
     /// An event that this version knows.
@@ -45,11 +46,10 @@ impl DecodeError {
 
     fn json(error: &serde_json::Error) -> DecodeError {
         let text = error.to_string();
-        if error.column() == 0 {
-            return DecodeError::new(text);
-        }
         let place = format!(" at line {} column {}", error.line(), error.column());
-        DecodeError::at(error.column(), text.strip_suffix(&place).unwrap_or(&text))
+        let what = text.strip_suffix(&place).unwrap_or(&text);
+        // The parser counts from 1 and says 0 where it had not begun.
+        if error.column() == 0 { DecodeError::new(what.to_owned()) } else { DecodeError::at(error.column(), what) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The fields of a line, flat and borrowed, as they stand in its JSON.
 //!
-//! Owns which field belongs to which kind and of which JSON type it is; what their values mean is [`super::decode`]'s. Reading
+//! Owns which field belongs to which kind and of which JSON type it is; what their values mean is `decode`'s. Reading
 //! by hand instead of through derived enums halves the time: an internally tagged enum buffers the whole object first.
 
 use std::borrow::Cow;

@@ -213,7 +213,7 @@ impl Context {
     }
 
     /// Says what to do about a workspace that is none.
-    fn explain(&self, error: WorkspaceError) -> CliError {
+    pub fn explain(&self, error: WorkspaceError) -> CliError {
         let program = &self.program;
         let kind = match &error {
             WorkspaceError::NoFolder { .. } => ErrorKind::Usage,

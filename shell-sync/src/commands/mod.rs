@@ -14,19 +14,26 @@ pub mod run;
 pub mod show;
 pub mod validate;
 
+use quire_core::engine::{Defining, Definition, Limits};
 use quire_core::pipeline::{Diagnostic, Pipeline};
 
 use crate::workspace::Workspace;
 
 /// Reads the workspace's pipeline and runs its top level.
 pub fn load_pipeline(workspace: &Workspace) -> Result<Pipeline, Vec<Diagnostic>> {
-    let _ = workspace;
-    Err(vec![Diagnostic {
-        message: "loading a pipeline is not wired up yet".to_owned(),
-        place: None,
-        help: None,
-        excerpt: None,
-    }])
+    let source = workspace.source().map_err(|error| {
+        let place = error.place().display().to_string();
+        vec![Diagnostic { message: format!("{error} ({place})"), ..Diagnostic::default() }]
+    })?;
+    let files = workspace.files();
+    let mut definition = Definition::new(&source, &Limits::default(), 0);
+    loop {
+        match definition.resume() {
+            Defining::Slice => {}
+            Defining::Asked(request) => definition.answer(files.answer_request(&request)),
+            Defining::Done(done) => return done.map(|defined| (*defined.pipeline).clone()),
+        }
+    }
 }
 
 #[cfg(test)]

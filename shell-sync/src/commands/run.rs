@@ -1,14 +1,339 @@
-//! `run`: placeholder of the wiring.
+//! `run`: the pipeline here and now. Gathers the facts, wires engine, driver, record and view, and tells how it ended.
 
-use crate::cli::{CliError, Context, Exit, RunArgs, Spec};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use quire_core::engine::{Answer, Config, Engine, Limits, Output};
+use quire_core::ids::RunId;
+use quire_core::redact::SecretSet;
+use quire_core::wire::RunOutcome;
+
+use crate::cli::{At, CliError, Color, Context, EventsTo, ExecutorArg, Exit, RunArgs, RunRequest, Spec, SpecLimits};
+use crate::clock;
+use crate::git::{self, Checkout, Head};
+use crate::process::{self, Background, Discovered, Ended, Questions, Setup, Signals, Surroundings};
+use crate::record::{DataDir, LiveRecord, Retention, RunDir};
+use crate::store::{NewRun, RowWriter};
+use crate::ui::{self, Colour, Hints, Mode, Options, Sink, View};
+use crate::workspace::{Files, Workspace};
+
+/// How long a run waits for its number (CONTRACT 2).
+const NUMBER_WAIT: Duration = Duration::from_millis(100);
+
+/// What commands find of the caller's environment with `--clean`, `--at` and on a server; and everything that begins with `LC_`.
+pub const CLEAN_ENVIRONMENT: &[&str] =
+    &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR"];
 
 /// Runs the pipeline.
 pub fn run(context: &Context, args: RunArgs) -> Result<Exit, CliError> {
     let spec = match args.wants_spec() {
-        true => Some(Spec::read(std::io::stdin().lock())?),
+        true => Some(Spec::read(io::stdin().lock())?),
         false => None,
     };
-    let _request = args.request(spec)?;
-    let _workspace = context.workspace()?;
-    Err(CliError::machine("run is not wired up yet"))
+    let request = args.request(spec)?;
+    let workspace = context.workspace()?;
+    refuse_what_has_not_landed(&request)?;
+    check_jobs(&workspace, &request)?;
+    Run::prepare(context, &request, workspace)?.drive(context, &request)
+}
+
+fn refuse_what_has_not_landed(request: &RunRequest) -> Result<(), CliError> {
+    if request.executor == Some(ExecutorArg::Container) {
+        return Err(CliError::usage("containers have not landed yet")
+            .at("--executor container")
+            .help("run on this machine: --executor host"));
+    }
+    if request.resume.is_some() {
+        return Err(CliError::usage("resuming a run has not landed yet").at("--spec -"));
+    }
+    Ok(())
+}
+
+/// A misspelt job is told before anything is recorded. A pipeline that does not compile is a run, and tells it itself.
+fn check_jobs(workspace: &Workspace, request: &RunRequest) -> Result<(), CliError> {
+    if request.jobs.is_empty() || matches!(request.at, Some(At::Rev(_))) {
+        return Ok(());
+    }
+    let Ok(pipeline) = super::load_pipeline(workspace) else { return Ok(()) };
+    match pipeline.select(&request.jobs) {
+        Ok(_) => Ok(()),
+        Err(diagnostic) => {
+            let error = CliError::not_found(diagnostic.message);
+            Err(CliError { help: diagnostic.help, ..error })
+        }
+    }
+}
+
+/// Everything that a run needs, ready to go.
+struct Run {
+    run_id: RunId,
+    workspace: Workspace,
+    checkout: Option<Checkout>,
+    record: LiveRecord,
+    record_dir: PathBuf,
+    in_database: bool,
+    number: Option<u64>,
+    head: Head,
+    env: BTreeMap<OsString, OsString>,
+    secrets: BTreeMap<String, Vec<u8>>,
+    secret_set: SecretSet,
+    notes: Vec<String>,
+}
+
+impl Run {
+    fn prepare(context: &Context, request: &RunRequest, workspace: Workspace) -> Result<Run, CliError> {
+        let now = clock::now();
+        let run_id = RunId::new(&request.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()));
+        let repo = request.repo.clone().unwrap_or_else(|| workspace.name());
+        let secrets = resolve_secrets(request)?;
+        let secret_set = SecretSet::new(secrets.values().map(Vec::as_slice))
+            .map_err(|error| CliError::usage(format!("a secret {error}")).at("--secret"))?;
+        let data = match &request.out_dir {
+            Some(_) => None,
+            None => Some(match &context.data_dir {
+                Some(path) => DataDir::open(path)?,
+                None => DataDir::of_workspace(&workspace.root)?,
+            }),
+        };
+        let dir = match (&request.out_dir, &data) {
+            (Some(path), _) => RunDir::take(path)?,
+            (None, Some(data)) => data.create_run(&run_id)?,
+            (None, None) => return Err(CliError::machine("no place for the record")),
+        };
+        let log = dir.events()?;
+        // From here on the database's thread works beside us. It closes runs that nobody holds, so ours is held before.
+        let rows = data.as_ref().map(|data| {
+            let owner = std::env::var("USER").ok();
+            let new = NewRun { run_id: run_id.clone(), repo, at_ms: now.wall.ms(), owner };
+            RowWriter::start(&data.database(), new, Some(data.chores(Retention::default())))
+        });
+        let copy = open_copy(request, &dir)?;
+        let record_dir = absolute(dir.files().path());
+        let (workspace, checkout, head) = match &request.at {
+            None => {
+                let head = git::head(&workspace.root);
+                (workspace, None, head)
+            }
+            Some(at) => {
+                let checkout = git::checkout(&workspace.root, at, &record_dir.join("workspace"))
+                    .map_err(|error| CliError::machine(error.to_string()).at(format!("--at {at}")))?;
+                let workspace = Workspace::at(&checkout.workspace).map_err(|error| context.explain(error))?;
+                let head = checkout.head.clone();
+                (workspace, Some(checkout), head)
+            }
+        };
+        let notes = checkout.iter().flat_map(|checkout| checkout.notes.clone()).collect();
+        let number = request.number.or_else(|| rows.as_ref().and_then(|rows| rows.number(NUMBER_WAIT)));
+        Ok(Run {
+            in_database: rows.is_some(),
+            record: LiveRecord::new(dir, log, copy, rows),
+            env: environment(request),
+            run_id,
+            workspace,
+            checkout,
+            record_dir,
+            number,
+            head,
+            secrets,
+            secret_set,
+            notes,
+        })
+    }
+
+    fn drive(mut self, context: &Context, request: &RunRequest) -> Result<Exit, CliError> {
+        let source = self.workspace.source().map_err(|error| context.explain(error))?;
+        let mut engine = Engine::new(self.config(request, source), clock::now());
+        let mut view = ui::choose(&self.view_options(context, request));
+        for note in std::mem::take(&mut self.notes) {
+            view.notice(clock::now(), &note);
+        }
+        if let Err(error) = process::become_subreaper() {
+            view.notice(clock::now(), &format!("processes that leave their group may outlive this run: {error}"));
+        }
+        let mut signals =
+            Signals::install().map_err(|error| CliError::machine(format!("signals cannot be listened to: {error}")))?;
+        let background = self.look_at_work_tree()?;
+        let setup = Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone());
+        let mut questions = Asked(self.workspace.files());
+        let surroundings = Surroundings {
+            record: &mut self.record,
+            view: view.as_mut(),
+            questions: &mut questions,
+            signals: Some(&mut signals),
+            background: Some(background),
+        };
+        let ended = process::drive(&mut engine, setup, surroundings)
+            .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
+        self.conclude(ended, &engine, view.as_mut(), context)
+    }
+
+    fn config(&self, request: &RunRequest, source: quire_core::engine::Source) -> Config {
+        let text =
+            |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+        let SpecLimits { job_ms, idle_ms, output_bytes } = request.limits;
+        Config {
+            run_id: self.run_id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            executor: request.recorded_executor.clone().unwrap_or_else(|| "host".to_owned()),
+            sha: request.sha.clone().or_else(|| self.head.sha.clone()),
+            ref_name: request.ref_name.clone().or_else(|| self.head.ref_name.clone()),
+            number: self.number,
+            repo: Some(request.repo.clone().unwrap_or_else(|| self.workspace.name())),
+            pushed_at_ms: request.pushed_at_ms,
+            params: request.params.clone(),
+            args: request.args.clone(),
+            seed: request.seed.unwrap_or_else(any_seed),
+            source,
+            select: request.jobs.clone(),
+            keep_going: request.keep_going,
+            slots: request.slots,
+            secrets: self.secrets.clone(),
+            secret_set: self.secret_set.clone(),
+            env: self.env.iter().filter_map(text).collect(),
+            workspace: self.workspace.root.to_string_lossy().into_owned(),
+            limits: Limits {
+                job: job_ms.map(Duration::from_millis),
+                idle: idle_ms.map(Duration::from_millis),
+                output_bytes,
+                ..Limits::default()
+            },
+            fingerprint_follows: true,
+            executor_forced: request.executor.is_some(),
+        }
+    }
+
+    fn view_options(&self, context: &Context, request: &RunRequest) -> Options {
+        let program = &context.program;
+        Options {
+            mode: match (request.json, request.quiet) {
+                (true, _) => Mode::Json,
+                (false, true) => Mode::Quiet,
+                (false, false) => Mode::Normal,
+            },
+            colour: match context.color {
+                Color::Auto => Colour::Auto,
+                Color::Always => Colour::Always,
+                Color::Never => Colour::Never,
+            },
+            sink: if request.events == EventsTo::Stdout { Sink::Stderr } else { Sink::Stdout },
+            hints: Hints {
+                log: self.in_database.then(|| format!("{program} log")),
+                rerun: Some(format!("{program} run")),
+                record_dir: Some(self.record_dir.clone()),
+            },
+        }
+    }
+
+    /// Git's view of the work tree, found while the jobs run.
+    fn look_at_work_tree(&self) -> Result<Background, CliError> {
+        let folder = self.workspace.root.clone();
+        let look = move || match git::work_tree(&folder) {
+            Ok(tree) => Discovered {
+                fingerprint: tree.fingerprint,
+                dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
+            },
+            Err(_) => Discovered::default(),
+        };
+        Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
+    }
+
+    fn conclude(
+        mut self,
+        ended: Ended,
+        engine: &Engine,
+        view: &mut dyn View,
+        context: &Context,
+    ) -> Result<Exit, CliError> {
+        let finished = self.record.finish();
+        let now = clock::now();
+        if let Some(why) = self.record.copy_failure() {
+            view.notice(now, &format!("the copy of the event stream (--events) is cut short: {why}"));
+        }
+        for text in finished.behind.iter().chain(&finished.notes) {
+            view.notice(now, text);
+        }
+        if let Some(checkout) = self.checkout.take() {
+            let top = checkout.top.clone();
+            if ended.outcome == RunOutcome::Failed {
+                view.notice(now, &format!("the checkout is kept: {}", top.display()));
+            } else if let Err(error) = checkout.remove() {
+                view.notice(now, &format!("the checkout {} could not be removed: {error}", top.display()));
+            }
+        }
+        view.end(now);
+        if self.record.has_failed() {
+            return Err(CliError::new(
+                crate::cli::ErrorKind::Record,
+                "the record could not be written, so the run was ended",
+            )
+            .at(self.record_dir.display())
+            .help(format!("make room there, or choose another place: {} run --data-dir DIR", context.program)));
+        }
+        if !engine.diagnostics().is_empty() {
+            return Err(CliError::pipeline(engine.diagnostics().to_vec()));
+        }
+        Ok(match (ended.outcome, ended.signal) {
+            (_, Some(signal)) => Exit::Signal(signal),
+            (RunOutcome::Complete, None) => Exit::Complete,
+            (RunOutcome::Failed | RunOutcome::Aborted, None) => Exit::Failed,
+        })
+    }
+}
+
+/// The workspace answers scripts.
+struct Asked(Files);
+
+impl Questions for Asked {
+    fn answer(&mut self, question: &Output) -> Option<Answer> {
+        self.0.answer(question)
+    }
+}
+
+fn resolve_secrets(request: &RunRequest) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let resolve = |(name, source): (&String, &crate::cli::SecretSource)| {
+        Ok((name.clone(), source.resolve(name, |variable| std::env::var_os(variable), &folder)?))
+    };
+    request.secrets.iter().map(resolve).collect()
+}
+
+/// The base environment of commands: the caller's, or the short one, less the sources of secrets, plus what a spec gives.
+fn environment(request: &RunRequest) -> BTreeMap<OsString, OsString> {
+    let hidden: Vec<&str> = request.secrets.values().filter_map(|source| source.env_name()).collect();
+    let is_kept = |name: &OsString| {
+        let Some(name) = name.to_str() else { return !request.clean };
+        if hidden.contains(&name) {
+            return false;
+        }
+        !request.clean || CLEAN_ENVIRONMENT.contains(&name) || name.starts_with("LC_")
+    };
+    let mut env: BTreeMap<OsString, OsString> = std::env::vars_os().filter(|(name, _)| is_kept(name)).collect();
+    env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
+    env
+}
+
+/// Where `--events` sends the stream, besides the record.
+fn open_copy(request: &RunRequest, dir: &RunDir) -> Result<Option<Box<dyn Write>>, CliError> {
+    Ok(match &request.events {
+        EventsTo::Null => None,
+        EventsTo::Stdout => Some(Box::new(io::stdout())),
+        EventsTo::File(path) if dir.is_events_file(path) => None,
+        EventsTo::File(path) => Some(Box::new(File::create(path).map_err(|error| {
+            CliError::machine(format!("the event stream cannot be written there: {error}"))
+                .at(format!("--events {}", path.display()))
+        })?)),
+    })
+}
+
+fn any_seed() -> u64 {
+    // The random part of the id, small enough to be exact in every JSON reader.
+    uuid::Uuid::now_v7().as_u64_pair().1 & ((1 << 52) - 1)
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -10,8 +10,8 @@ use std::thread;
 pub struct Discovered {
     /// State of the workspace: becomes [`quire_core::engine::Input::Fingerprint`].
     pub fingerprint: Option<String>,
-    /// For the person who watches, shown when it is known.
-    pub notice: Option<String>,
+    /// How many files are modified, and how many untracked: shown when it is known.
+    pub dirty: Option<(u64, u64)>,
 }
 
 /// A thread that finds something out while the jobs run.
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_result_is_there_when_the_pipe_ends() {
-        let found = Discovered { fingerprint: Some("f".to_owned()), notice: None };
+        let found = Discovered { fingerprint: Some("f".to_owned()), dirty: None };
         let expected = found.clone();
         assert_eq!(finished(Background::start(move || found).unwrap()), expected);
     }

@@ -265,8 +265,8 @@ impl Driver<'_> {
             && let Some(background) = self.background.take()
         {
             let found = background.finish();
-            if let Some(notice) = found.notice {
-                self.view.notice(clock::now(), &notice);
+            if let Some((modified, untracked)) = found.dirty {
+                self.view.dirty(clock::now(), modified, untracked);
             }
             self.fact(Input::Fingerprint(found.fingerprint));
         }

@@ -1,7 +1,8 @@
 //! What /proc tells of other processes: parents, groups, environments, children. Reads only; who is to be ended is decided in
 //! `sweep`.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 
 use rustix::process::Pid;
 
@@ -46,11 +47,35 @@ fn value_of<'a>(block: &'a [u8], name: &str) -> Option<&'a [u8]> {
     block.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
-/// Children of one thread, zombies included; `None` where the kernel does not tell (no CONFIG_PROC_CHILDREN) or there is no
-/// such thread.
-pub(super) fn children_of_thread(pid: Pid, thread: Pid) -> Option<Vec<Pid>> {
-    let path = format!("/proc/{}/task/{}/children", pid.as_raw_pid(), thread.as_raw_pid());
-    Some(parse_pids(&fs::read(path).ok()?))
+/// The list of one thread's children, kept open: opening is most of what reading it costs.
+#[derive(Debug)]
+pub(super) struct Children {
+    file: File,
+}
+
+impl Children {
+    /// `None` where the kernel does not tell (no CONFIG_PROC_CHILDREN) or there is no such thread.
+    pub fn of_thread(pid: Pid, thread: Pid) -> Option<Children> {
+        let path = format!("/proc/{}/task/{}/children", pid.as_raw_pid(), thread.as_raw_pid());
+        Some(Children { file: File::open(path).ok()? })
+    }
+
+    /// Those that it has now, zombies included; none where the thread has ended.
+    pub fn now(&self) -> Vec<Pid> {
+        let mut text = vec![0; 512];
+        let mut filled = 0;
+        while let Some(room) = text.get_mut(filled..) {
+            match self.file.read_at(room, filled as u64) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => filled += count,
+            }
+            if filled == text.len() {
+                text.resize(2 * filled, 0);
+            }
+        }
+        text.truncate(filled);
+        parse_pids(&text)
+    }
 }
 
 fn parse_pids(text: &[u8]) -> Vec<Pid> {
@@ -61,7 +86,7 @@ fn parse_pids(text: &[u8]) -> Vec<Pid> {
 /// Children of all threads of a process; empty where it is gone.
 pub(super) fn children(pid: Pid) -> Vec<Pid> {
     let threads = numbered(&format!("/proc/{}/task", pid.as_raw_pid()));
-    threads.into_iter().filter_map(|thread| children_of_thread(pid, thread)).flatten().collect()
+    threads.into_iter().filter_map(|thread| Children::of_thread(pid, thread)).flat_map(|list| list.now()).collect()
 }
 
 /// How many threads a process has; 0 where it is gone.
@@ -120,6 +145,20 @@ mod tests {
         let pids = |text: &str| parse_pids(text.as_bytes()).iter().map(|pid| pid.as_raw_pid()).collect::<Vec<_>>();
         assert_eq!(pids("12 345 \n"), [12, 345]);
         assert_eq!(pids(""), [] as [i32; 0]);
+    }
+
+    #[test]
+    fn a_list_of_children_is_read_whole_and_anew() {
+        let list = Children::of_thread(rustix::process::getpid(), rustix::thread::gettid()).unwrap();
+        assert_eq!(list.now(), []);
+        // More than one read's worth; they end, but stay in the list until they are waited for.
+        let mut children: Vec<_> = (0..200).map(|_| std::process::Command::new("true").spawn().unwrap()).collect();
+        let expected: Vec<_> = children.iter().map(|child| Pid::from_raw(child.id() as i32).unwrap()).collect();
+        assert_eq!(list.now(), expected);
+        for child in &mut children {
+            child.wait().unwrap();
+        }
+        assert_eq!(list.now(), []);
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
@@ -24,6 +25,10 @@ impl Signals {
     pub fn install() -> io::Result<Signals> {
         let ignored = ignored_signals(&fs::read_to_string("/proc/self/status").unwrap_or_default());
         let wanted = [SIGINT, SIGHUP].into_iter().filter(|signal| ignored & bit(*signal) == 0);
+        if ignored & bit(SIGCHLD) != 0 {
+            // Whoever started us ignores its children's ends, and so would we: the kernel would reap them, statuses lost.
+            signal_hook::flag::register(SIGCHLD, Arc::default())?;
+        }
         let (read, write) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted.chain([SIGTERM, SIGWINCH]))?;
         Ok(Signals { delivery })

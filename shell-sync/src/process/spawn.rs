@@ -1,6 +1,6 @@
 //! Starting one command: which program, in which directory, with which environment and pipes; and the words for what went wrong.
 //!
-//! Everything here keeps std's posix_spawn path: an absolute program, no `pre_exec`, no user id.
+//! Everything here keeps std's posix_spawn path: a program with a slash in it, no `pre_exec`, no user id.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -65,7 +65,7 @@ impl Launcher {
             };
         }
         let spawned = start(&mut command, spec.stdin.is_some(), merge);
-        spawned.map_err(|error| explain(&error, &program, &cwd))
+        spawned.map_err(|error| explain(&error, &cwd.join(program), &cwd))
     }
 
     fn path<'a>(&'a self, spec: &'a CommandSpec) -> &'a OsStr {
@@ -109,12 +109,13 @@ fn pipe() -> io::Result<(PipeReader, PipeWriter)> {
     Ok((reader, writer))
 }
 
-/// The program's absolute path, as execvp(3) would find it from the command's directory.
+/// What to execute from the command's directory, as execvp(3) would find it: a path with a slash in it.
 fn resolve(name: &OsStr, path: &OsStr, cwd: &Path) -> Result<PathBuf, SpawnFailure> {
     if name.as_bytes().contains(&b'/') {
         let program = cwd.join(name);
         return match executable(&program) {
-            Ok(()) => Ok(program),
+            // Left as it was written, so that a script's $0 is: it is looked up after the change of directory.
+            Ok(()) => Ok(PathBuf::from(name)),
             Err(Errno::NOENT | Errno::NOTDIR) => {
                 Err(cwd_failure(cwd).unwrap_or(SpawnFailure::NotFound { searched: String::new() }))
             }
@@ -233,7 +234,7 @@ mod tests {
             ("./none", "", None),
         ] {
             let found = resolve(OsStr::new(name), OsStr::new(&path), &at(cwd));
-            let found = found.ok().map(|program| fs::canonicalize(program).unwrap());
+            let found = found.ok().map(|program| fs::canonicalize(at(cwd).join(program)).unwrap());
             assert_eq!(found, expected.map(|file| fs::canonicalize(at(file)).unwrap()), "{name} in {cwd:?}");
         }
         let empty_entry = resolve(OsStr::new("tool"), OsStr::new(":/none"), &at("late"));

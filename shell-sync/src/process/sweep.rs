@@ -46,6 +46,8 @@ pub(super) struct Sweeper {
     /// The process groups that commands were started in, until their job is swept. A number that is used again is overwritten.
     groups: HashMap<Pid, JobId>,
     sweeps: Vec<Sweep>,
+    /// What comes to this process as an orphan is a child of its first thread.
+    children: Option<procfs::Children>,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,8 @@ pub(super) struct Watch<'a> {
 
 impl Sweeper {
     pub fn new(run: RunId, owns_orphans: bool, grace: Duration) -> Sweeper {
-        Sweeper { run, owns_orphans, grace, groups: HashMap::new(), sweeps: Vec::new() }
+        let children = procfs::Children::of_thread(getpid(), getpid());
+        Sweeper { run, owns_orphans, grace, groups: HashMap::new(), sweeps: Vec::new(), children }
     }
 
     /// A command of the job was started as the leader of a group.
@@ -166,65 +169,93 @@ impl Sweeper {
     /// Reaps orphans that have ended, so that they do not pile up while a long command runs.
     pub fn reap_orphans(&self, leaders: &Leaders) {
         if self.owns_orphans {
-            for orphan in orphans(leaders) {
+            for orphan in self.orphans(leaders) {
                 let _ = reap(WaitId::Pid(orphan));
             }
         }
     }
 
+    /// Children of this process that lost their own parent, ended ones included.
+    fn orphans(&self, leaders: &Leaders) -> Vec<Pid> {
+        let children = self.children.as_ref().map(procfs::Children::now).unwrap_or_else(|| {
+            let own = Some(getpid());
+            let of_ours = |pid: &Pid| procfs::stat(*pid).is_some_and(|stat| stat.parent == own);
+            procfs::processes().into_iter().filter(of_ours).collect()
+        });
+        children.into_iter().filter(|pid| !leaders.contains_key(pid)).collect()
+    }
+
     /// Looks for processes of the scope and signals new ones; where none is left, the sweep is done.
     fn advance(&mut self, index: usize, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
-        let Some(sweep) = self.sweeps.get(index) else { return };
-        let found = Search { sweeper: self, scope: &sweep.scope, leaders, ended: HashSet::new() }.processes();
-        let Some(sweep) = self.sweeps.get_mut(index) else { return };
-        for process in found {
-            sweep.signal(process, now, watch, desk);
-        }
-        if sweep.targets.is_empty() {
-            let scope = self.sweeps.remove(index).scope;
-            if let Scope::Job(job) = &scope {
-                self.groups.retain(|_, owner| owner != job);
+        loop {
+            let Some(sweep) = self.sweeps.get(index) else { return };
+            let found = Search { sweeper: self, scope: &sweep.scope, leaders, ended: HashSet::new() }.processes();
+            let Some(sweep) = self.sweeps.get_mut(index) else { return };
+            let mut vanished = false;
+            for process in found {
+                vanished |= sweep.signal(process, now, watch, desk) == Signalled::Vanished;
             }
-            desk.facts.push(Input::Swept { scope });
+            if !sweep.targets.is_empty() {
+                return;
+            }
+            // One that went before it was signalled may have left a child that we have not seen.
+            if !vanished {
+                break;
+            }
         }
+        let scope = self.sweeps.remove(index).scope;
+        if let Scope::Job(job) = &scope {
+            self.groups.retain(|_, owner| owner != job);
+        }
+        desk.facts.push(Input::Swept { scope });
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signalled {
+    /// It is waited for, or given up.
+    Settled,
+    /// It had ended by itself.
+    Vanished,
+}
+
 impl Sweep {
-    fn signal(&mut self, process: Process, now: Now, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+    fn signal(&mut self, process: Process, now: Now, watch: &mut Watch<'_>, desk: &mut Desk<'_>) -> Signalled {
         let known = self.given_up.contains(&process) || self.targets.values().any(|target| target.process == process);
         if known {
-            return;
+            return Signalled::Settled;
         }
-        let outcome = (|| {
-            let pidfd = pidfd_open(process.pid, PidfdFlags::empty())?;
-            if procfs::stat(process.pid).map(|stat| stat.started) != Some(process.started) {
-                return Err(Errno::SRCH);
-            }
-            if self.killing {
-                pidfd_send_signal(&pidfd, Signal::KILL)?;
-            } else {
-                pidfd_send_signal(&pidfd, Signal::TERM)?;
-                // One that is stopped takes its TERM only when it goes on.
-                pidfd_send_signal(&pidfd, Signal::CONT)?;
-            }
-            let id = *watch.next_id;
-            epoll::add(watch.epoll, &pidfd, (watch.event)(id), epoll::EventFlags::IN)?;
-            *watch.next_id += 1;
-            self.targets.insert(id, Target { process, pidfd });
-            Ok(())
-        })();
-        match outcome {
-            Ok(()) => (),
-            // It ended by itself; a process that takes its place is found by the pass after.
-            Err(Errno::SRCH) => (),
+        match self.try_signal(process, watch) {
+            Ok(()) => Signalled::Settled,
+            Err(Errno::SRCH) => Signalled::Vanished,
             Err(error) => {
                 self.given_up.insert(process);
                 let name = procfs::name(process.pid);
                 let error = std::io::Error::from(error);
                 desk.view.notice(now, &format!("cannot end {name} ({}): {error}", process.pid.as_raw_pid()));
+                Signalled::Settled
             }
         }
+    }
+
+    fn try_signal(&mut self, process: Process, watch: &mut Watch<'_>) -> Result<(), Errno> {
+        let pidfd = pidfd_open(process.pid, PidfdFlags::empty())?;
+        // Still the one that was found: so the descriptor names it, and will name no other.
+        if procfs::stat(process.pid).map(|stat| stat.started) != Some(process.started) {
+            return Err(Errno::SRCH);
+        }
+        if self.killing {
+            pidfd_send_signal(&pidfd, Signal::KILL)?;
+        } else {
+            pidfd_send_signal(&pidfd, Signal::TERM)?;
+            // One that is stopped takes its TERM only when it goes on. ESRCH: its TERM was quick.
+            let _ = pidfd_send_signal(&pidfd, Signal::CONT);
+        }
+        let id = *watch.next_id;
+        epoll::add(watch.epoll, &pidfd, (watch.event)(id), epoll::EventFlags::IN)?;
+        *watch.next_id += 1;
+        self.targets.insert(id, Target { process, pidfd });
+        Ok(())
     }
 
     /// What is waited for, for people.
@@ -242,16 +273,6 @@ impl Sweep {
         };
         format!("{}, started by {whose}", names.join(", "))
     }
-}
-
-/// Children of this process that lost their own parent, ended ones included.
-fn orphans(leaders: &Leaders) -> Vec<Pid> {
-    let own = getpid();
-    let children = procfs::children_of_thread(own, own).unwrap_or_else(|| {
-        let of_ours = |pid: &Pid| procfs::stat(*pid).is_some_and(|stat| stat.parent == Some(own));
-        procfs::processes().into_iter().filter(of_ours).collect()
-    });
-    children.into_iter().filter(|pid| !leaders.contains_key(pid)).collect()
 }
 
 /// One look at what there is.
@@ -283,7 +304,7 @@ impl Search<'_> {
         let leaders = self.leaders.iter().filter(|(_, job)| of_scope(job));
         let mut open: Vec<(Pid, bool)> = leaders.map(|(pid, _)| (*pid, true)).collect();
         let all_ours = self.sweeper.owns_orphans && *self.scope == Scope::Run;
-        for orphan in orphans(self.leaders) {
+        for orphan in self.sweeper.orphans(self.leaders) {
             let reaped = self.sweeper.owns_orphans && matches!(reap(WaitId::Pid(orphan)), Ok(Some(_)));
             if reaped {
                 self.ended.insert(orphan);

@@ -19,8 +19,9 @@ use crate::store::{Batch, Bulk};
 
 /// Bytes a read.
 const CHUNK: usize = 256 * 1024;
-/// Rows gathered before they are put: enough that most commands are put once, ended.
-const ROWS: usize = 16_384;
+/// Rows gathered before they are put, some 20 MB of them: the longer they gather, the more of them go in the order of
+/// their keys, which is what SQLite likes best.
+const ROWS: usize = 65_536;
 /// Bad lines remembered of one stream.
 const MAX_BAD_LINES: usize = 100;
 
@@ -64,12 +65,23 @@ pub fn ingest(
     path: &Path,
     dead: Option<FailureKind>,
 ) -> Result<Ingested, RecordError> {
+    ingest_by(bulk, run_id, path, dead, CHUNK, ROWS)
+}
+
+fn ingest_by(
+    bulk: &mut Bulk<'_>,
+    run_id: &RunId,
+    path: &Path,
+    dead: Option<FailureKind>,
+    chunk: usize,
+    rows: usize,
+) -> Result<Ingested, RecordError> {
     let mut reading = Reading::begin(bulk, run_id, path)?;
     let mut reader = Reader::default();
     let read = |source| RecordError::read(path, source);
     match File::open(path) {
         Ok(mut file) => {
-            let mut buffer = vec![0; CHUNK];
+            let mut buffer = vec![0; chunk];
             loop {
                 let length = match file.read(&mut buffer) {
                     Ok(0) => break,
@@ -78,8 +90,9 @@ pub fn ingest(
                     Err(error) => return Err(read(error)),
                 };
                 reader.push(buffer.get(..length).unwrap_or(&[]), |line| reading.take(line));
-                if reading.batch.len() >= ROWS {
-                    reading.put(bulk)?;
+                if reading.batch.len() >= rows {
+                    let ended = reading.batch.take_ended();
+                    reading.put(bulk, &ended)?;
                 }
             }
         }
@@ -98,6 +111,8 @@ struct Reading<'a> {
     batch: Batch,
     /// Rows of lines up to here are in the database.
     known: u64,
+    /// No command has a row yet. Each is put once, so this holds to the end.
+    is_new: bool,
     so_far: Ingested,
 }
 
@@ -117,6 +132,7 @@ impl<'a> Reading<'a> {
             commands: Vec::new(),
             batch: Batch::default(),
             known,
+            is_new: !bulk.has_commands(run_id)?,
             so_far: Ingested::default(),
         })
     }
@@ -143,9 +159,12 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn put(&mut self, bulk: &mut Bulk<'_>) -> Result<(), RecordError> {
-        bulk.put(&self.batch)?;
-        self.batch.clear();
+    fn put(&self, bulk: &mut Bulk<'_>, batch: &Batch) -> Result<(), RecordError> {
+        if self.is_new {
+            bulk.put_new_commands(batch)?
+        } else {
+            bulk.put(batch)?
+        }
         Ok(())
     }
 
@@ -155,9 +174,49 @@ impl<'a> Reading<'a> {
             self.pairing.close(kind, &mut self.commands);
             self.batch.extend(self.commands.drain(..));
         }
-        self.put(bulk)?;
+        let rest = std::mem::take(&mut self.batch);
+        self.put(bulk, &rest)?;
         bulk.put_offset(self.run_id, self.so_far.offset)?;
         self.so_far.irregularities = self.pairing.irregularities().clone();
         Ok(self.so_far)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Numbering, Store};
+
+    #[test]
+    fn rows_are_the_same_however_few_are_gathered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.jsonl");
+        let run_id = RunId::new("r");
+        let mut stream = String::new();
+        for n in 0..30 {
+            let job = if n % 3 == 0 { "a" } else { "b" };
+            stream += &format!("{{\"at_ms\":{n},\"type\":\"sh_started\",\"job_id\":\"{job}\",\"cmd\":\"c{n}\"}}\n");
+            if n % 4 != 1 {
+                stream +=
+                    &format!("{{\"at_ms\":{n},\"type\":\"sh_finished\",\"job_id\":\"{job}\",\"exit_code\":{n}}}\n");
+            }
+        }
+        std::fs::write(&path, stream).unwrap();
+        let mut store = Store::open(&dir.path().join("quire.db")).unwrap();
+        let mut rows_by = |chunk, rows| {
+            store.delete_run(&run_id).unwrap();
+            let mut bulk = store.bulk(Numbering::AtOnce).unwrap();
+            ingest_by(&mut bulk, &run_id, &path, None, chunk, rows).unwrap();
+            bulk.commit().unwrap();
+            (store.jobs(&run_id).unwrap(), store.commands(&run_id, None).unwrap())
+        };
+        let whole = rows_by(CHUNK, ROWS);
+        assert_eq!(whole.1.len(), 30);
+        assert_eq!(whole.1.iter().filter(|sh| sh.finished_at_ms.is_none()).count(), 8);
+        for rows in 1..12 {
+            for chunk in [1, 50, 170] {
+                assert_eq!(rows_by(chunk, rows), whole, "{chunk} bytes a read, {rows} rows");
+            }
+        }
     }
 }

@@ -33,17 +33,17 @@ impl RunDir {
         name.push(path.file_name().ok_or_else(|| write(io::Error::from(ErrorKind::InvalidInput)))?);
         let unborn = path.with_file_name(name);
         fs::create_dir(&unborn).map_err(write)?;
-        let lock = RunLock::take(&RunFiles::at(&unborn).lock())?;
-        if let Err(error) = fs::rename(&unborn, path) {
+        let born = RunLock::take(&RunFiles::at(&unborn).lock()).and_then(|lock| match fs::rename(&unborn, path) {
+            Ok(()) => Ok(lock),
+            Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
+                Err(RecordError::Exists { path: path.to_owned() })
+            }
+            Err(error) => Err(write(error)),
+        });
+        if born.is_err() {
             let _ = fs::remove_dir_all(&unborn);
-            return Err(match error.kind() {
-                ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists => {
-                    RecordError::Exists { path: path.to_owned() }
-                }
-                _ => write(error),
-            });
         }
-        Ok(RunDir { files: RunFiles::at(path), jobs_with_folder: BTreeSet::new(), _lock: lock })
+        Ok(RunDir { files: RunFiles::at(path), jobs_with_folder: BTreeSet::new(), _lock: born? })
     }
 
     /// Takes the directory at `path` for a run, made if need be (`--out-dir`). What it holds besides is left alone;

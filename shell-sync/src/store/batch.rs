@@ -46,6 +46,21 @@ impl Batch {
         *self = Batch::default();
     }
 
+    /// Takes everything out but the commands that are still open, so that those, too, are put once, ended.
+    pub fn take_ended(&mut self) -> Batch {
+        let mut ended = std::mem::take(self);
+        for (job_id, puts) in &mut ended.jobs {
+            let open: BTreeMap<u32, ShRow> =
+                puts.commands.extract_if(.., |_, command| command.finished_at_ms.is_none()).collect();
+            if !open.is_empty() {
+                self.rows += open.len();
+                self.jobs.insert(job_id.clone(), JobPuts { job: None, commands: open });
+            }
+        }
+        ended.rows -= self.rows;
+        ended
+    }
+
     fn job(&mut self, job_id: &JobId) -> &mut JobPuts {
         if !self.jobs.contains_key(job_id) {
             self.jobs.insert(job_id.clone(), JobPuts::default());

@@ -20,6 +20,9 @@ const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_runs.sql")]
 /// Pages in the WAL after which a commit checkpoints. Closing never does, so the next open reads at most about 1 MiB.
 const CHECKPOINT_PAGES: u32 = 256;
 
+/// What a large transaction may leave of the WAL once it is written back.
+const MAX_WAL_BYTES: u32 = 4 << 20;
+
 /// Statements kept prepared.
 const CACHED_STATEMENTS: usize = 32;
 
@@ -63,6 +66,7 @@ fn settings(conn: &Connection, wait: Duration) -> rusqlite::Result<i64> {
     }
     conn.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY")?;
     conn.query_row(&format!("PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}"), [], |_| Ok(()))?;
+    conn.query_row(&format!("PRAGMA journal_size_limit = {MAX_WAL_BYTES}"), [], |_| Ok(()))?;
     Ok(found)
 }
 

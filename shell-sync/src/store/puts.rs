@@ -62,7 +62,7 @@ impl Store {
     pub fn apply_batch(&mut self, run_id: &RunId, batch: &Batch, stream_offset: u64) -> Result<(), StoreError> {
         let path = self.path.clone();
         self.transact(|tx| {
-            put_batch(tx, batch, Numbering::AtOnce)?;
+            put_batch(tx, batch, Numbering::AtOnce, PUT_SH)?;
             put_offset(tx, run_id, stream_offset)
         })
         .map_err(|error| StoreError::new(&path, error))
@@ -120,7 +120,20 @@ pub struct Bulk<'a> {
 impl Bulk<'_> {
     /// Puts rows.
     pub fn put(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        put_batch(&self.tx, batch, self.numbering).map_err(|error| self.failed(error))
+        put_batch(&self.tx, batch, self.numbering, PUT_SH).map_err(|error| self.failed(error))
+    }
+
+    /// [`Bulk::put`] of commands that have no row yet, which is quicker; an error if one has.
+    pub fn put_new_commands(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        put_batch(&self.tx, batch, self.numbering, INSERT_SH).map_err(|error| self.failed(error))
+    }
+
+    /// Whether a command of the run has a row.
+    pub fn has_commands(&self, run_id: &RunId) -> Result<bool, StoreError> {
+        self.tx
+            .prepare_cached("SELECT 1 FROM sh_events WHERE run_id = ?1 LIMIT 1")
+            .and_then(|mut ask| ask.exists([run_id.as_str()]))
+            .map_err(|error| self.failed(error))
     }
 
     /// Notes how many bytes of the run's stream its rows tell of.
@@ -169,7 +182,7 @@ fn column(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn put_batch(conn: &Connection, batch: &Batch, numbering: Numbering) -> rusqlite::Result<()> {
+fn put_batch(conn: &Connection, batch: &Batch, numbering: Numbering, put_commands: &str) -> rusqlite::Result<()> {
     if let Some(run) = &batch.run {
         put_run(conn, run, numbering)?;
     }
@@ -180,7 +193,7 @@ fn put_batch(conn: &Connection, batch: &Batch, numbering: Numbering) -> rusqlite
     for job in batch.jobs.values().filter_map(|puts| puts.job.as_ref()) {
         put_job(&mut put, job)?;
     }
-    let mut put = conn.prepare_cached(PUT_SH)?;
+    let mut put = conn.prepare_cached(put_commands)?;
     for command in batch.jobs.values().flat_map(|puts| puts.commands.values()) {
         put_sh(&mut put, command)?;
     }
@@ -302,16 +315,25 @@ fn put_job(put: &mut rusqlite::Statement<'_>, job: &JobRow) -> rusqlite::Result<
     Ok(())
 }
 
-const PUT_SH: &str = "
-    INSERT INTO sh_events (run_id, job_id, n, started_at_ms, finished_at_ms, exit_code, cmd, attempt, signal, cause, error,
-                           no_eol, masked, truncated, detached, replayed)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
-    ON CONFLICT (run_id, job_id, n) DO UPDATE SET
+macro_rules! insert_sh {
+    () => {
+        "INSERT INTO sh_events (run_id, job_id, n, started_at_ms, finished_at_ms, exit_code, cmd, attempt, signal, cause,
+                                error, no_eol, masked, truncated, detached, replayed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+    };
+}
+
+const INSERT_SH: &str = insert_sh!();
+
+const PUT_SH: &str = concat!(
+    insert_sh!(),
+    "ON CONFLICT (run_id, job_id, n) DO UPDATE SET
         started_at_ms = excluded.started_at_ms, finished_at_ms = excluded.finished_at_ms, exit_code = excluded.exit_code,
         cmd = excluded.cmd, attempt = excluded.attempt, signal = excluded.signal, cause = excluded.cause,
         error = excluded.error, no_eol = excluded.no_eol, masked = excluded.masked, truncated = excluded.truncated,
         detached = excluded.detached, replayed = excluded.replayed
-    WHERE sh_events.finished_at_ms IS NULL OR excluded.finished_at_ms IS NOT NULL";
+     WHERE sh_events.finished_at_ms IS NULL OR excluded.finished_at_ms IS NOT NULL"
+);
 
 fn put_sh(put: &mut rusqlite::Statement<'_>, command: &ShRow) -> rusqlite::Result<()> {
     put.execute((

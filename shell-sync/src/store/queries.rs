@@ -3,8 +3,8 @@
 use quire_core::ids::{JobId, RunId};
 use quire_core::rows::{JobRow, JobState, RunRow, RunState, ShRow};
 use quire_core::wire::FailureKind;
-use rusqlite::types::Type;
-use rusqlite::{OptionalExtension, Params, Row, named_params};
+use rusqlite::types::{Type, Value};
+use rusqlite::{OptionalExtension, Params, Row, ToSql, named_params};
 
 use super::{Store, StoreError};
 
@@ -46,27 +46,8 @@ const RUN_COLUMNS: &str = "seq, id, repo, number, ref_name, sha, pushed_at_ms, e
 impl Store {
     /// The runs that `filter` names, newest first.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
-        // Only what is asked for becomes a condition: a condition that is always true would keep SQLite from the index.
-        let mut sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE seq < :before");
-        let mut values: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
-        let before = filter.before.unwrap_or(i64::MAX);
-        let limit = filter.limit.map_or(-1, i64::from);
-        let state = filter.state.map(RunState::as_str);
-        values.push((":before", &before));
-        values.push((":limit", &limit));
-        if let Some(repo) = &filter.repo {
-            sql.push_str(" AND repo = :repo");
-            values.push((":repo", repo));
-        }
-        if let Some(ref_name) = &filter.ref_name {
-            sql.push_str(" AND ref_name = :ref_name");
-            values.push((":ref_name", ref_name));
-        }
-        if let Some(state) = &state {
-            sql.push_str(" AND state = :state");
-            values.push((":state", state));
-        }
-        sql.push_str(" ORDER BY seq DESC LIMIT :limit");
+        let (sql, values) = listing(filter);
+        let values: Vec<(&str, &dyn ToSql)> = values.iter().map(|(name, value)| (*name, value as &dyn ToSql)).collect();
         self.run_records(&sql, values.as_slice())
     }
 
@@ -151,6 +132,30 @@ impl Store {
         let mut ask = self.conn.prepare_cached(sql).map_err(|error| self.failed(error))?;
         ask.query_map(values, map).and_then(Iterator::collect).map_err(|error| self.failed(error))
     }
+}
+
+/// The statement that lists runs, and its values. Only what is asked for becomes a condition: one that is always true would
+/// keep SQLite from the index.
+fn listing(filter: &RunFilter) -> (String, Vec<(&'static str, Value)>) {
+    let mut sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE seq < :before");
+    let mut values = vec![
+        (":before", Value::from(filter.before.unwrap_or(i64::MAX))),
+        (":limit", Value::from(filter.limit.map_or(-1, i64::from))),
+    ];
+    if let Some(repo) = &filter.repo {
+        sql.push_str(" AND repo = :repo");
+        values.push((":repo", Value::from(repo.clone())));
+    }
+    if let Some(ref_name) = &filter.ref_name {
+        sql.push_str(" AND ref_name = :ref_name");
+        values.push((":ref_name", Value::from(ref_name.clone())));
+    }
+    if let Some(state) = filter.state {
+        sql.push_str(" AND state = :state");
+        values.push((":state", Value::from(state.as_str().to_owned())));
+    }
+    sql.push_str(" ORDER BY seq DESC LIMIT :limit");
+    (sql, values)
 }
 
 fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
@@ -241,4 +246,37 @@ fn word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> r
 
 fn optional_word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<Option<T>> {
     if row.get_ref(column)?.data_type() == Type::Null { Ok(None) } else { word(row, column, parse).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_of_runs_walks_an_index_and_sorts_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("quire.db")).unwrap();
+        let some = || Some("x".to_owned());
+        for mask in 0..8 {
+            let filter = RunFilter {
+                repo: (mask & 1 != 0).then(some).flatten(),
+                ref_name: (mask & 2 != 0).then(some).flatten(),
+                state: (mask & 4 != 0).then_some(RunState::Failed),
+                ..RunFilter::default()
+            };
+            let (sql, _) = listing(&filter);
+            let plan = plan(&store, &sql);
+            assert!(plan.starts_with("SEARCH runs USING") && !plan.contains('\n'), "{filter:?}: {plan}");
+        }
+        for condition in ["number = ?1", "id >= ?1 AND id < ?2", "sha = ?1"] {
+            let plan = plan(&store, &format!("SELECT repo FROM runs WHERE {condition} ORDER BY +seq DESC LIMIT 10"));
+            assert!(plan.starts_with("SEARCH runs USING INDEX"), "{condition}: {plan}");
+        }
+    }
+
+    fn plan(store: &Store, sql: &str) -> String {
+        let mut explain = store.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = explain.raw_query().mapped(|row| row.get::<_, String>(3));
+        steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("\n")
+    }
 }

@@ -10,7 +10,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use quire_core::digest::Digest;
-use quire_core::engine::{Answer, Input, Output};
+use quire_core::engine::{Answer, Output, READ_LIMIT};
+use quire_core::script::Request;
 use rustix::fs::OFlags;
 
 use super::glob::Pattern;
@@ -32,12 +33,12 @@ impl Files {
     }
 
     /// Performs a `Read`, `Write`, `Glob` or `Hash`; `None` for every other order. It takes as long as the disk takes.
-    pub fn answer(&self, order: &Output) -> Option<Input> {
-        let (ask, answer) = match order {
-            Output::Read { ask, path, limit } => (ask, Answer::Read(self.read(path, *limit))),
-            Output::Write { ask, path, content } => (ask, Answer::Write(self.write(path, content))),
-            Output::Glob { ask, patterns } => (ask, Answer::Glob(self.glob(patterns))),
-            Output::Hash { ask, patterns } => (ask, Answer::Hash(self.hash(patterns))),
+    pub fn answer(&self, order: &Output) -> Option<Answer> {
+        Some(match order {
+            Output::Read { path, limit, .. } => Answer::Read(self.read(path, *limit)),
+            Output::Write { path, content, .. } => Answer::Write(self.write(path, content)),
+            Output::Glob { patterns, .. } => Answer::Glob(self.glob(patterns)),
+            Output::Hash { patterns, .. } => Answer::Hash(self.hash(patterns)),
             Output::Emit(_)
             | Output::Spawn { .. }
             | Output::Signal { .. }
@@ -45,8 +46,17 @@ impl Files {
             | Output::Sweep { .. }
             | Output::SetSecrets(_)
             | Output::Done(_) => return None,
-        };
-        Some(Input::Answered { ask: *ask, answer })
+        })
+    }
+
+    /// The answer to what the top level of a pipeline asks outside of a run.
+    pub fn answer_request(&self, request: &Request) -> Answer {
+        match request {
+            Request::Glob(patterns) => Answer::Glob(self.glob(patterns)),
+            Request::Hash(patterns) => Answer::Hash(self.hash(patterns)),
+            Request::Read(path) => Answer::Read(self.read(path, READ_LIMIT)),
+            _ => Answer::Read(Err("this is no question to the workspace".to_owned())),
+        }
     }
 
     /// The content of a regular file of at most `limit` bytes. Errors are for people, without the path.

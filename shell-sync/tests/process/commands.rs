@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use quire_core::engine::{ExitStatus, Input, Output, Signal, SpawnFailure};
 use quire_core::wire::Stream;
@@ -44,15 +45,35 @@ fn what_cannot_start_says_why_and_reports_nothing_else() {
         with(command(2, &["true"]), |command, _| command.cwd = "missing".to_owned()),
         command(3, &["./plain"]),
     ]);
-    let failure = |fact| match fact {
-        &Input::SpawnFailed { ref failure, .. } => failure,
-        other => panic!("{other:?}"),
-    };
-    let failures: Vec<&SpawnFailure> = run.facts.iter().map(failure).collect();
+    let mut failures: Vec<&SpawnFailure> = Vec::new();
+    for fact in &run.facts {
+        match fact {
+            Input::SpawnFailed { failure, .. } => failures.push(failure),
+            other => panic!("{other:?}"),
+        }
+    }
     assert_eq!(failures[0], &SpawnFailure::NotFound { searched: "/one:/two".to_owned() });
     assert!(matches!(failures[1], SpawnFailure::Cwd { message } if message.contains("missing: No such file")));
     assert!(matches!(failures[2], SpawnFailure::Other { message } if message.contains("Permission denied")));
     assert_eq!(failures.len(), 3);
+}
+
+#[test]
+fn a_script_is_called_by_the_name_that_was_written() {
+    let mut world = World::new();
+    fs::create_dir(world.path("sub")).unwrap();
+    fs::write(world.path("sub/script"), "#!/bin/sh\necho $0\n").unwrap();
+    fs::set_permissions(world.path("sub/script"), fs::Permissions::from_mode(0o755)).unwrap();
+    let run = world.run([
+        command(1, &["sub/script"]),
+        with(command(2, &["./script"]), |command, _| command.cwd = "sub".to_owned()),
+        with(command(3, &["script"]), |command, _| {
+            command.env.insert("PATH".to_owned(), Some("sub".to_owned()));
+        }),
+    ]);
+    assert_eq!(run.stdout(&sh("a", 1)), "sub/script\n");
+    assert_eq!(run.stdout(&sh("a", 2)), "./script\n");
+    assert_eq!(run.stdout(&sh("a", 3)), format!("{}\n", world.path("sub/script").display()));
 }
 
 #[test]

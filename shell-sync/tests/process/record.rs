@@ -1,5 +1,8 @@
 //! Events, logs, questions and signals: what the loop does besides commands.
 
+use std::fs;
+use std::process::Command;
+
 use quire_ci::process::{Background, Discovered, Signals};
 use quire_core::engine::{Answer, Ask, Input, Output, Scope, Signal, SpawnFailure};
 use quire_core::redact::SecretSet;
@@ -59,6 +62,28 @@ fn a_log_that_cannot_be_written_is_told() {
 }
 
 #[test]
+fn on_a_full_disk_a_log_ends_with_a_whole_entry() {
+    // Only root may mount; elsewhere /dev/full above has to do.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut world = World::new();
+    let disk = world.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).arg(&disk).status().unwrap();
+    assert!(mount("mount", &["-t", "tmpfs", "-o", "size=64k", "none"]).success());
+    world.log_device = Some(disk.join("log"));
+    let run = world.run([shell(1, "seq 1000; sleep 0.05; seq 100000")]);
+    let log = fs::read(disk.join("log"));
+    assert!(mount("umount", &[]).success());
+    let log = log.unwrap();
+    assert!(log.starts_with(b"2") && log.ends_with(b"\n"), "{} bytes", log.len());
+    assert_eq!(log, world.shown, "what was shown is what is there");
+    let failures = run.facts.iter().filter(|fact| matches!(fact, Input::RecordFailed { .. }));
+    assert_eq!(failures.count(), 1);
+}
+
+#[test]
 fn secrets_are_masked_from_the_order_on() {
     let mut world = World::new();
     let secrets = SecretSet::new([&b"hunter22"[..]]).unwrap();
@@ -77,7 +102,7 @@ fn questions_are_answered() {
 #[test]
 fn the_work_beside_the_run_reports_once() {
     let mut world = World::new();
-    let found = Discovered { fingerprint: Some("state".to_owned()), notice: Some("3 modified".to_owned()) };
+    let found = Discovered { fingerprint: Some("state".to_owned()), dirty: Some((3, 1)) };
     let background = Background::start(move || found).unwrap();
     // The command ends when the fingerprint has come.
     let script = Script::new([command(1, &["sleep", "1000"])]).react(|fact| match fact {
@@ -87,7 +112,7 @@ fn the_work_beside_the_run_reports_once() {
     let run = world.drive(script, None, Some(background));
     assert_eq!(run.facts[0], Input::Fingerprint(Some("state".to_owned())));
     assert_eq!(run.facts.iter().filter(|fact| matches!(fact, Input::Fingerprint(_))).count(), 1);
-    assert_eq!(world.notices, ["3 modified"]);
+    assert_eq!(world.notices, ["3 modified, 1 untracked"]);
 }
 
 #[test]

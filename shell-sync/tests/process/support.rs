@@ -273,6 +273,12 @@ impl View for Shown<'_> {
     fn notice(&mut self, _now: Now, text: &str) {
         self.notices.push(text.to_owned());
     }
+
+    fn dirty(&mut self, _now: Now, modified: u64, untracked: u64) {
+        self.notices.push(format!("{modified} modified, {untracked} untracked"));
+    }
+
+    fn end(&mut self, _now: Now) {}
 }
 
 struct Files<'a> {

@@ -84,6 +84,32 @@ fn what_does_not_heed_term_is_killed_after_the_grace() {
 }
 
 #[test]
+fn a_process_that_runs_away_by_forking_is_caught() {
+    let _turn = alone();
+    let mut world = World::new();
+    world.setup.grace = Duration::from_millis(300);
+    // Each generation starts the next in a session of its own and ends; TERM alone would always come late.
+    fs::write(world.path("flee"), "echo $$ > pid\nsetsid sh ./flee </dev/null >/dev/null 2>&1 &\n").unwrap();
+    let text = "sh ./flee; while ! test -s pid; do sleep 0.01; done";
+    world.drive(Script::new([shell(1, text)]).last([job_sweep("a")]), None, None);
+    assert!(!lives(&pid(&world, "pid")));
+    fs::remove_file(world.path("pid")).unwrap();
+    // Nothing is left that could write it again; a process needs less than this command to do so.
+    world.run([shell(2, "sleep 0.1")]);
+    assert!(!world.path("pid").exists());
+}
+
+#[test]
+fn ended_orphans_are_reaped_while_a_command_runs() {
+    let _turn = alone();
+    let mut world = World::new();
+    // A zombie has its place in /proc until it is reaped.
+    let text = "(true & echo $! > pid); while test -e /proc/$(cat pid); do sleep 0.01; done";
+    let run = world.run([shell(1, text)]);
+    assert_eq!(run.status(&crate::support::sh("a", 1)), Some(quire_core::engine::ExitStatus::Code(0)));
+}
+
+#[test]
 fn a_stopped_process_is_ended_too() {
     let _turn = alone();
     let mut world = World::new();

@@ -1,0 +1,86 @@
+//! The record of a run that goes on: the event file first, then whoever else reads the stream, then the rows.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use quire_core::ids::ShId;
+use quire_core::wire::{Event, FailureKind, encode};
+
+use super::{EventLog, RunDir};
+use crate::process::Record;
+use crate::store::{Finished, RowWriter};
+
+/// A run directory that is written, and what follows it.
+pub struct LiveRecord {
+    dir: RunDir,
+    log: EventLog,
+    /// `--events`: another place for the stream, until it cannot be written.
+    copy: Option<Box<dyn Write>>,
+    rows: Option<RowWriter>,
+    buffer: Vec<u8>,
+    ends: Vec<usize>,
+    has_failed: bool,
+    copy_failure: Option<String>,
+}
+
+impl LiveRecord {
+    /// Writes to `dir` and its event file `log`, then to `copy`, then tells `rows`.
+    pub fn new(dir: RunDir, log: EventLog, copy: Option<Box<dyn Write>>, rows: Option<RowWriter>) -> LiveRecord {
+        LiveRecord { dir, log, copy, rows, buffer: Vec::new(), ends: Vec::new(), has_failed: false, copy_failure: None }
+    }
+
+    /// Whether an event or a log could not be written.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Why the copy of the stream ended early, for people.
+    pub fn copy_failure(&self) -> Option<&str> {
+        self.copy_failure.as_deref()
+    }
+
+    /// The run is over: waits for its rows. The directory's lock is held until this is dropped.
+    pub fn finish(&mut self) -> Finished {
+        let Some(rows) = self.rows.take() else { return Finished::default() };
+        if self.has_failed {
+            rows.close(FailureKind::Record);
+        }
+        rows.finish()
+    }
+}
+
+impl Record for LiveRecord {
+    fn append(&mut self, events: &[Event]) -> io::Result<()> {
+        self.buffer.clear();
+        self.ends.clear();
+        for event in events {
+            encode(event, &mut self.buffer);
+            self.ends.push(self.buffer.len());
+        }
+        let begin = self.log.len();
+        if let Err(error) = self.log.append(&self.buffer) {
+            self.has_failed = true;
+            return Err(io::Error::other(error));
+        }
+        if let Some(copy) = &mut self.copy
+            && let Err(error) = copy.write_all(&self.buffer).and_then(|()| copy.flush())
+        {
+            // The record is whole; who reads the copy has gone, or its disk is full.
+            self.copy_failure = Some(error.to_string());
+            self.copy = None;
+        }
+        if let Some(rows) = &self.rows {
+            for (event, end) in events.iter().zip(&self.ends) {
+                rows.send(event.clone(), begin + *end as u64);
+            }
+        }
+        Ok(())
+    }
+
+    fn open_log(&mut self, sh: &ShId) -> io::Result<File> {
+        self.dir.open_log(sh).map_err(|error| {
+            self.has_failed = true;
+            io::Error::other(error)
+        })
+    }
+}
