@@ -1,7 +1,7 @@
 //! Pairing: wire events in, row commands out. CONTRACT 1's pairing rules, total over any sequence.
 //!
 //! Owns the projection of a stream onto rows: what a Started opens, a Finished closes. The rows of one job are
-//! [`job`]'s; SQL, batches and offsets are the store's. Memory is bounded by the jobs and the open commands.
+//! `job`'s; SQL, batches and offsets are the store's. Memory is bounded by the jobs and the open commands.
 
 mod job;
 #[cfg(test)]
@@ -116,10 +116,10 @@ impl Pairing {
             EventKind::RunStarted(started) => self.run_started(started, out),
             EventKind::RunLogged(_) => {}
             EventKind::JobStarted(started) => {
-                if let Some(job) = self.live_job(&started.job_id, out) {
-                    if !self.jobs[job].start(at_ms, out) {
-                        self.irregularities.repeated_start += 1;
-                    }
+                if let Some(job) = self.live_job(&started.job_id, out)
+                    && !self.jobs[job].start(at_ms, out)
+                {
+                    self.irregularities.repeated_start += 1;
                 }
             }
             EventKind::JobLogged(logged) => {

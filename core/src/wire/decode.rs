@@ -1,7 +1,7 @@
 //! One line of JSON to one event.
 //!
 //! Owns what a reader forgives: unknown kinds and fields, and missing optional fields. A field that the line's kind does not
-//! have is unknown there, whatever it means elsewhere. How fields are read from JSON is [`super::fields`]'s.
+//! have is unknown there, whatever it means elsewhere. How fields are read from JSON is `fields`'s.
 
 use super::event::{
     Cause, Event, EventKind, FailureKind, JobFinished, JobLogged, JobOutcome, JobRetried, JobSkipped, JobStarted,
@@ -14,6 +14,7 @@ use crate::ids::{JobId, RunId};
 const MESSAGE_BYTES: usize = 300;
 
 /// What a line holds.
+#[expect(clippy::large_enum_variant, reason = "nearly every line is an event: a box would cost each one an allocation")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decoded {
     /// An event that this version knows.
@@ -46,7 +47,9 @@ impl DecodeError {
     fn json(error: &serde_json::Error) -> DecodeError {
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
-        DecodeError::at(error.column(), text.strip_suffix(&place).unwrap_or(&text))
+        let what = text.strip_suffix(&place).unwrap_or(&text);
+        // The parser counts from 1 and says 0 where it had not begun.
+        if error.column() == 0 { DecodeError::new(what.to_owned()) } else { DecodeError::at(error.column(), what) }
     }
 }
 
@@ -179,4 +182,147 @@ fn required<T>(value: Option<T>, field: Field, kind: Kind) -> Result<T, String> 
 
 fn unknown_outcome(word: &str, kind: Kind) -> String {
     format!("{} has an unknown outcome {word:?}", kind.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn event_of(line: &str) -> EventKind {
+        match decode(line.as_bytes()) {
+            Ok(Decoded::Event(event)) => event.kind,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_bad_line_says_what_is_wrong_and_where() {
+        for (line, message) in [
+            ("", "the line is blank"),
+            (" \r", "the line is blank"),
+            ("{", "column 1: EOF while parsing an object"),
+            ("[1,2]", "invalid type: sequence, expected an event object"),
+            ("7", "column 1: invalid type: integer `7`, expected an event object"),
+            ("{}", "the event has no at_ms"),
+            (r#"{"at_ms":1}"#, "the event has no type"),
+            (r#"{"at_ms":1,"type":"job_started"}"#, "job_started has no job_id"),
+            (r#"{"at_ms":1,"type":"sh_started","job_id":"a"}"#, "sh_started has no cmd"),
+            (r#"{"at_ms":1,"type":"run_logged"}"#, "run_logged has no text"),
+            (
+                r#"{"at_ms":1,"type":"job_finished","job_id":"a","outcome":"fine"}"#,
+                r#"job_finished has an unknown outcome "fine""#,
+            ),
+            (
+                r#"{"at_ms":1,"type":"run_finished","outcome":"skipped"}"#,
+                r#"run_finished has an unknown outcome "skipped""#,
+            ),
+            (r#"{"at_ms":1.5,"type":"job_started"}"#, "column 12: invalid type: floating point `1.5`, expected i64"),
+            (r#"{"at_ms":1,"at_ms":2}"#, "column 18: the field at_ms is given twice"),
+            (r#"{"at_ms":1,"type":"job_started","job_id":"a"} x"#, "column 47: trailing characters"),
+            (
+                r#"{"at_ms":1,"type":"sh_finished","job_id":"a","exit_code":4294967295}"#,
+                "column 67: invalid value: integer `4294967295`, expected i32",
+            ),
+        ] {
+            assert_eq!(decode(line.as_bytes()).unwrap_err().message, message, "{line}");
+        }
+        let torn = decode(b"{\"at_ms\":1,\"type\":\"run_logged\",\"text\":\"a\xff\"}").unwrap_err();
+        assert_eq!(torn.message, "column 41: the line is not valid UTF-8");
+    }
+
+    #[test]
+    fn an_error_is_short_however_long_the_line() {
+        let line = format!(r#"{{"at_ms":"{}"}}"#, "ä".repeat(100_000));
+        let message = decode(line.as_bytes()).unwrap_err().message;
+        assert!(message.len() <= MESSAGE_BYTES + '…'.len_utf8(), "{}", message.len());
+    }
+
+    #[test]
+    fn nesting_without_end_is_an_error_where_it_is_read_and_nothing_where_it_is_not() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let line = |key: &str| {
+            format!(r#"{{"at_ms":1,"type":"job_finished","job_id":"a","outcome":"complete","{key}":{deep}}}"#)
+        };
+        assert!(decode(line("output").as_bytes()).unwrap_err().message.contains("recursion limit"));
+        assert!(matches!(event_of(&line("later")), EventKind::JobFinished(_)));
+    }
+
+    #[test]
+    fn the_deepest_output_allowed_is_read_again() {
+        let depth = crate::wire::MAX_OUTPUT_DEPTH;
+        let output = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let line =
+            format!(r#"{{"at_ms":1,"type":"job_finished","job_id":"a","outcome":"complete","output":{output}}}"#);
+        assert!(matches!(event_of(&line), EventKind::JobFinished(_)));
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_stepped_over() {
+        for line in [
+            r#"{"at_ms":1,"type":"job_paused","job_id":7,"error":"text","sh":[1],"at":{"x":[]}}"#,
+            r#"{"at_ms":1,"type":"job_paused"}"#,
+        ] {
+            assert_eq!(decode(line.as_bytes()), Ok(Decoded::Unknown("job_paused".to_owned())), "{line}");
+        }
+        let plain = event_of(r#"{"at_ms":1,"type":"job_started","job_id":"a"}"#);
+        for line in [
+            r#"{"at_ms":1,"type":"job_started","job_id":"a","why":{"x":1}}"#,
+            // Fields of other kinds are unknown in this one, of whatever type.
+            r#"{"at_ms":1,"type":"job_started","job_id":"a","error":"text","output":7,"masked":"yes","seed":[]}"#,
+            r#"  { "job_id" : "a" , "type" : "job_started" , "at_ms" : 1 }  "#,
+        ] {
+            assert_eq!(event_of(line), plain, "{line}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_kept_or_dropped_but_never_fail_a_line() {
+        let EventKind::JobSkipped(skipped) =
+            event_of(r#"{"at_ms":1,"type":"job_skipped","job_id":"a","reason":"moon"}"#)
+        else {
+            panic!("a skip")
+        };
+        assert_eq!(skipped.reason, SkipReason::Other("moon".to_owned()));
+        let EventKind::ShFinished(finished) = event_of(
+            r#"{"at_ms":1,"type":"sh_finished","job_id":"a","exit_code":0,"cause":"moon","no_eol":["stdlog","stderr"]}"#,
+        ) else {
+            panic!("a finish")
+        };
+        assert_eq!((finished.cause, finished.no_eol), (None, vec![Stream::Stderr]));
+        let EventKind::RunFinished(finished) =
+            event_of(r#"{"at_ms":1,"type":"run_finished","outcome":"failed","failure_kind":"moon"}"#)
+        else {
+            panic!("a finish")
+        };
+        assert_eq!(finished.failure_kind, None);
+    }
+
+    #[test]
+    fn optional_fields_default_and_null_says_nothing() {
+        let EventKind::RunStarted(started) =
+            event_of(r#"{"at_ms":1,"type":"run_started","run_id":"r","sha":null,"seed":null}"#)
+        else {
+            panic!("a start")
+        };
+        assert_eq!((started.sha, started.seed, started.jobs.len()), (None, None, 0));
+        let EventKind::ShFinished(finished) = event_of(
+            r#"{"at_ms":1,"type":"sh_finished","job_id":"a","exit_code":-1,"sh":null,"signal":null,"error":null,"cause":null}"#,
+        ) else {
+            panic!("a finish")
+        };
+        assert_eq!((finished.exit_code, finished.sh, finished.error), (-1, None, None));
+    }
+
+    #[test]
+    fn escapes_are_undone_in_every_text() {
+        let EventKind::ShStarted(started) = event_of(
+            r#"{"at_ms":1,"\u0074ype":"sh_started","job_id":"\u0061","cmd":"echo \"\ud83d\ude00\"\n","key":"\\"}"#,
+        ) else {
+            panic!("a start")
+        };
+        assert_eq!(started.job_id.as_str(), "a");
+        assert_eq!(started.cmd, "echo \"😀\"\n");
+        assert_eq!(started.key.as_deref(), Some("\\"));
+    }
 }

@@ -10,6 +10,10 @@ use super::event::{
     ShStarted,
 };
 
+/// Deepest nesting of a job's output, itself counted, that is sure to be read again: JSON readers refuse what is nested without
+/// end, ours at 128.
+pub const MAX_OUTPUT_DEPTH: usize = 100;
+
 /// Appends the event as one line, newline included.
 pub fn encode(event: &Event, out: &mut Vec<u8>) {
     out.push(b'{');

@@ -1,6 +1,6 @@
 //! The fields of a line, flat and borrowed, as they stand in its JSON.
 //!
-//! Owns which field belongs to which kind and of which JSON type it is; what their values mean is [`super::decode`]'s. Reading
+//! Owns which field belongs to which kind and of which JSON type it is; what their values mean is `decode`'s. Reading
 //! by hand instead of through derived enums halves the time: an internally tagged enum buffers the whole object first.
 
 use std::borrow::Cow;
@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::event::{JobFailure, JobListed};
+use super::scan::scan;
 use crate::ids::JobId;
 
 macro_rules! names {
@@ -25,7 +26,7 @@ macro_rules! names {
                 match self { $($name::$variant => $word,)+ $name::Unknown => "unknown" }
             }
 
-            fn parse(word: &str) -> $name {
+            pub(super) fn parse(word: &str) -> $name {
                 match word { $($word => $name::$variant,)+ _ => $name::Unknown }
             }
         }
@@ -230,6 +231,15 @@ impl From<RawJob<'_>> for JobListed {
 impl<'de> Fields<'de> {
     /// Reads the one object that `line` is.
     pub(super) fn read(&mut self, line: &'de str) -> Result<(), serde_json::Error> {
+        if scan(line, self).is_some() {
+            return Ok(());
+        }
+        *self = Fields::default();
+        self.parse(line)
+    }
+
+    /// Reads the one object that `line` is by the JSON parser.
+    pub(super) fn parse(&mut self, line: &'de str) -> Result<(), serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(line);
         deserializer.deserialize_map(FieldsVisitor(self))?;
         deserializer.end()
@@ -240,16 +250,37 @@ impl<'de> Fields<'de> {
         self.set & field.bit() != 0
     }
 
+    pub(super) fn set(&mut self, field: Field) {
+        self.set |= field.bit();
+    }
+
+    pub(super) fn set_kind(&mut self, word: Cow<'de, str>) {
+        let kind = Kind::parse(&word);
+        if kind == Kind::Unknown {
+            self.unknown_kind = word;
+        }
+        self.kind = Some(kind);
+    }
+
+    /// Whether lines of this kind have the field. Until the kind is known, which is the second field as quire writes it, every
+    /// known field is taken for its own.
+    pub(super) fn is_of_kind(&self, field: Field) -> bool {
+        field != Field::Unknown && self.kind.is_none_or(|kind| kind.fields() & field.bit() != 0)
+    }
+
+    /// Notes that the field was given; whether it is the first time.
+    pub(super) fn see(&mut self, field: Field) -> bool {
+        let first = self.seen & field.bit() == 0;
+        self.seen |= field.bit();
+        first
+    }
+
     fn field<A: MapAccess<'de>>(&mut self, field: Field, map: &mut A) -> Result<(), A::Error> {
         match field {
             Field::AtMs => self.at_ms = Some(map.next_value()?),
             Field::Type => {
                 let Text(word) = map.next_value()?;
-                let kind = Kind::parse(&word);
-                if kind == Kind::Unknown {
-                    self.unknown_kind = word;
-                }
-                self.kind = Some(kind);
+                self.set_kind(word);
             }
             Field::JobId => self.job_id = text(map)?,
             Field::Cmd => self.cmd = text(map)?,
@@ -262,7 +293,7 @@ impl<'de> Fields<'de> {
             Field::NoEol => self.no_eol = texts(map)?,
             Field::Masked | Field::Truncated | Field::Detached | Field::Replayed | Field::Allowed | Field::Flaky => {
                 if map.next_value()? {
-                    self.set |= field.bit();
+                    self.set(field);
                 }
             }
             Field::Outcome => self.outcome = text(map)?,
@@ -335,20 +366,13 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let FieldsVisitor(fields) = self;
-        // Until the kind is known, which is the second field as quire writes it, every field is taken for its own.
-        let mut of_kind = u64::MAX;
         while let Some(field) = map.next_key::<Field>()? {
-            if of_kind & field.bit() == 0 || field == Field::Unknown {
+            if !fields.is_of_kind(field) {
                 map.next_value::<IgnoredAny>()?;
-                continue;
-            }
-            if fields.seen & field.bit() != 0 {
+            } else if fields.see(field) {
+                fields.field(field, &mut map)?;
+            } else {
                 return Err(A::Error::custom(format_args!("the field {} is given twice", field.name())));
-            }
-            fields.seen |= field.bit();
-            fields.field(field, &mut map)?;
-            if field == Field::Type {
-                of_kind = fields.kind.map_or(u64::MAX, Kind::fields);
             }
         }
         Ok(())
@@ -376,7 +400,7 @@ impl<'de> Deserialize<'de> for Field {
 }
 
 /// A string, borrowed from the line where it holds no escape.
-struct Text<'de>(Cow<'de, str>);
+pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'de>, D::Error> {

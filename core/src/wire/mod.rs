@@ -8,9 +8,10 @@ mod encode;
 mod event;
 mod fields;
 mod reader;
+mod scan;
 
 pub use decode::{DecodeError, Decoded, decode};
-pub use encode::encode;
+pub use encode::{MAX_OUTPUT_DEPTH, encode};
 pub(crate) use event::wire_words;
 pub use event::{
     Cause, Event, EventKind, FailureKind, JobFailure, JobFinished, JobListed, JobLogged, JobOutcome, JobRetried,
