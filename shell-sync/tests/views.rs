@@ -1,10 +1,12 @@
 //! What people see of a run: the live view on an emulated terminal, plain lines, the quiet view, summaries.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use quire_ci::ui::{Hints, Looks, PlainView, QuietView, Screen, Size, TerminalView, View};
+use quire_ci::ui::{Hints, JsonView, Looks, PlainView, QuietView, Screen, Size, TerminalView, View};
 use quire_core::ids::{JobId, ShId};
 use quire_core::time::{Mono, Now, Wall};
 use quire_core::wire::{Decoded, Event, decode};
@@ -421,7 +423,97 @@ fn the_quiet_view_tells_failures_and_the_end() {
     view.end(now(4300));
     let text = String::from_utf8(out).unwrap();
     let first = "x test failed: SIGKILL: cargo test (at .quire/ci.lua:7)\n\n  job     state     time  0s";
-    assert!(text.starts_with(first.replace("\n\n", "\n").as_str()), "{text}");
+    assert!(text.starts_with(first), "{text}");
     assert!(text.ends_with("\nx run 41 failed in 4.2s: 1 failed, 1 complete, 1 skipped\n"), "{text}");
     assert!(text.is_ascii() && !text.contains("much"), "{text}");
+}
+
+const MIXED: &str = r#"
+    {"at_ms":0,"type":"run_started","run_id":"r","version":"","executor":"host","number":7,"jobs":[{"id":"lint","inputs":[]},{"id":"a-job-with-quite-a-long-name-for-a-terminal","inputs":[]},{"id":"again","inputs":[]},{"id":"other","inputs":[]}]}
+    {"at_ms":0,"type":"job_started","job_id":"lint"}
+    {"at_ms":0,"type":"sh_started","job_id":"lint","cmd":"lint"}
+    {"at_ms":500,"type":"sh_finished","job_id":"lint","exit_code":127,"error":{"message":"there is no program lint in PATH"}}
+    {"at_ms":500,"type":"job_finished","job_id":"lint","outcome":"failed","allowed":true,"error":{"message":"command failed with exit code 127: lint","file":".quire/ci.lua","line":3}}
+    {"at_ms":500,"type":"job_started","job_id":"a-job-with-quite-a-long-name-for-a-terminal"}
+    {"at_ms":900,"type":"job_finished","job_id":"a-job-with-quite-a-long-name-for-a-terminal","outcome":"failed","error":{"message":"attempt to index a nil value","file":".quire/ci.lua","line":9}}
+    {"at_ms":500,"type":"job_started","job_id":"again"}
+    {"at_ms":950,"type":"job_finished","job_id":"again","outcome":"complete","replayed":true}
+    {"at_ms":950,"type":"job_skipped","job_id":"other","reason":"not_selected"}
+    {"at_ms":1000,"type":"run_finished","outcome":"failed","failure_kind":"job"}
+"#;
+
+#[test]
+fn the_summary_tells_what_is_remarkable() {
+    let mut out = Vec::new();
+    let mut view = QuietView::new(&mut out, PLAIN, hints());
+    tell(&mut view, MIXED);
+    view.end(now(1000));
+    let text = String::from_utf8(out).unwrap();
+    let expected = "\
+⚠ lint failed, allowed: not started: there is no program lint in PATH: lint (at .quire/ci.lua:3)
+✗ a-job-with-quite-a-long-name-for-a-terminal failed: attempt to index a nil value (at .quire/ci.lua:9)
+
+  job                                          state               time  0s                     1.0s
+⚠ lint                                         failed, allowed     0.5s  █████████████▌
+✗ a-job-with-quite-a-long-name-for-a-terminal  failed              0.4s               ███████████▎
+✓ again                                        complete, replayed  0.5s               ████████████▋
+
+⚠ lint failed, allowed at .quire/ci.lua:3
+  lint/1 $ lint
+  not started: there is no program lint in PATH
+  whole log: quire-ci log 7 lint/1
+  again:     quire-ci run lint
+
+✗ a-job-with-quite-a-long-name-for-a-terminal failed at .quire/ci.lua:9
+  attempt to index a nil value
+  again:     quire-ci run a-job-with-quite-a-long-name-for-a-terminal
+
+✗ run 7 failed in 1.0s: 1 failed, 1 failed but allowed, 1 complete, 1 not asked for
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn the_summary_fits_a_narrow_terminal() {
+    for columns in [10, 20, 40, 60] {
+        let screen = Emulated::new(60, columns);
+        let mut view = terminal(&screen);
+        tell(&mut view, MIXED);
+        view.end(now(1000));
+        let lines = screen.lines();
+        let table = lines.iter().position(|line| line.starts_with("  job")).unwrap();
+        let below = lines.get(table..).unwrap();
+        assert_eq!(below.len(), 16, "no line of the summary wraps: {below:#?}");
+        if columns == 60 {
+            assert_eq!(below[2], "✗ a-job-with-quite-a-…  failed              0.4s       ████");
+        }
+    }
+}
+
+#[test]
+fn json_is_the_only_thing_on_its_output() {
+    let mut out = Vec::new();
+    let mut view =
+        JsonView::new(&mut out, Hints { record_dir: Some("/r/41".into()), ..hints() }, Box::new(io::sink()), None);
+    tell(&mut view, STARTED);
+    view.output(now(1), &sh("build", 1), &entries(&["much"]));
+    view.notice(now(1), "a warning");
+    tell(&mut view, BUILT);
+    tell(&mut view, FAILED);
+    view.end(now(4300));
+    let expected = concat!(
+        r#"{"run_id":"0190b0e0-0000-7000-8000-000000000000","number":41,"outcome":"failed","failure_kind":"job","error":null,"#,
+        r#""repo":null,"ref":"refs/heads/main","sha":"1a2b3c4d5e6f","executor":"host","resumed_from":null,"started_at_ms":0,"#,
+        r#""finished_at_ms":4210,"duration_ms":4210,"record_dir":"/r/41","jobs":["#,
+        r#"{"id":"build","state":"complete","exit_code":null,"started_at_ms":0,"finished_at_ms":1200,"duration_ms":1200,"#,
+        r#""attempts":1,"allowed":false,"flaky":false,"replayed":false,"skip_reason":null,"error":null,"commands":1},"#,
+        r#"{"id":"test","state":"failed","exit_code":137,"started_at_ms":1200,"finished_at_ms":4200,"duration_ms":3000,"#,
+        r#""attempts":1,"allowed":false,"flaky":false,"replayed":false,"skip_reason":null,"#,
+        r#""error":{"message":"`cargo test` was ended by SIGKILL","file":".quire/ci.lua","line":7},"commands":2},"#,
+        r#"{"id":"deploy","state":"skipped","exit_code":null,"started_at_ms":null,"finished_at_ms":4200,"duration_ms":null,"#,
+        r#""attempts":0,"allowed":false,"flaky":false,"replayed":false,"skip_reason":"input_failed","#,
+        r#""error":{"message":"test failed","file":null,"line":null},"commands":0}]}"#,
+        "\n"
+    );
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
 }

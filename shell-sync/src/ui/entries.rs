@@ -21,8 +21,18 @@ pub struct Piece<'a> {
 /// The pieces of whole entries; what is no entry is left out. Our own framing (a time of 30 characters, a stream of six) is
 /// seen by its fixed places, which costs a tenth of parsing; any other goes through [`cri::parse`].
 pub fn pieces(entries: &[u8]) -> impl Iterator<Item = Piece<'_>> {
-    entries.split_inclusive(|&byte| byte == b'\n').filter_map(|line| {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let mut rest = entries;
+    let lines = std::iter::from_fn(move || {
+        let end = match memchr::memchr(b'\n', rest) {
+            Some(at) => at + 1,
+            None if rest.is_empty() => return None,
+            None => rest.len(),
+        };
+        let (line, following) = rest.split_at_checked(end)?;
+        rest = following;
+        Some(line.strip_suffix(b"\n").unwrap_or(line))
+    });
+    lines.filter_map(|line| {
         by_place(line).or_else(|| {
             let entry = cri::parse(line).ok()?;
             let at = line.split(|&byte| byte == b' ').next().unwrap_or_default();

@@ -48,31 +48,60 @@ pub trait View {
     /// A fact of the shell for people, outside the record: a warning of the store, "waiting for processes to end".
     fn notice(&mut self, now: Now, text: &str);
     /// How many files differ from the commit that the run is of, and how many git does not know; told at most once.
-    fn dirty(&mut self, now: Now, modified: u64, untracked: u64);
+    fn dirty(&mut self, _now: Now, _modified: u64, _untracked: u64) {}
     /// The record is closed: leaves the terminal clean and shows the summary. Called once, last.
-    fn end(&mut self, now: Now);
+    fn end(&mut self, _now: Now) {}
 }
 
 /// The view that fits the flags and the place where its text is read.
 pub fn choose(options: &Options) -> Box<dyn View> {
-    choose_in(options, Surroundings::of)
+    let hints = options.hints.clone();
+    let looks = |sink| Surroundings::of(sink).looks(options.colour);
+    let sink = options.sink;
+    match kind(options.mode, sink, |sink| Surroundings::of(sink).is_live()) {
+        Kind::Live => Box::new(TerminalView::new(Terminal(sink), looks(sink), hints, true)),
+        Kind::Plain => Box::new(PlainView::new(Terminal(sink), looks(sink), hints)),
+        Kind::Quiet => Box::new(QuietView::new(Terminal(sink), looks(sink), hints)),
+        Kind::Json { live } => {
+            let screen = || TerminalView::new(Terminal(Sink::Stderr), looks(Sink::Stderr), hints.clone(), false);
+            let live = live.then(|| Box::new(screen()) as Box<dyn View>);
+            Box::new(JsonView::new(Terminal(Sink::Stdout), hints, Box::new(Terminal(Sink::Stderr)), live))
+        }
+    }
 }
 
-fn choose_in(options: &Options, surroundings: impl Fn(Sink) -> Surroundings) -> Box<dyn View> {
-    let hints = options.hints.clone();
-    let live = |sink, summary| {
-        let looks = surroundings(sink).looks(options.colour);
-        Box::new(TerminalView::new(Terminal(sink), looks, hints.clone(), summary))
-    };
-    let place = surroundings(options.sink);
-    let looks = place.looks(options.colour);
-    match options.mode {
-        Mode::Normal if place.is_live() => live(options.sink, true),
-        Mode::Normal => Box::new(PlainView::new(Terminal(options.sink), looks, hints)),
-        Mode::Quiet => Box::new(QuietView::new(Terminal(options.sink), looks, hints)),
-        Mode::Json => {
-            let live = surroundings(Sink::Stderr).is_live().then(|| live(Sink::Stderr, false) as Box<dyn View>);
-            Box::new(JsonView::new(Terminal(Sink::Stdout), hints, Box::new(Terminal(Sink::Stderr)), live))
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Live,
+    Plain,
+    Quiet,
+    Json { live: bool },
+}
+
+fn kind(mode: Mode, sink: Sink, is_live: impl Fn(Sink) -> bool) -> Kind {
+    match mode {
+        Mode::Normal if is_live(sink) => Kind::Live,
+        Mode::Normal => Kind::Plain,
+        Mode::Quiet => Kind::Quiet,
+        Mode::Json => Kind::Json { live: is_live(Sink::Stderr) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_view_needs_a_terminal_where_it_writes() {
+        for (mode, sink, terminals, expected) in [
+            (Mode::Normal, Sink::Stdout, &[Sink::Stdout][..], Kind::Live),
+            (Mode::Normal, Sink::Stdout, &[Sink::Stderr], Kind::Plain),
+            (Mode::Normal, Sink::Stderr, &[Sink::Stderr], Kind::Live),
+            (Mode::Quiet, Sink::Stdout, &[Sink::Stdout, Sink::Stderr], Kind::Quiet),
+            (Mode::Json, Sink::Stdout, &[Sink::Stdout], Kind::Json { live: false }),
+            (Mode::Json, Sink::Stdout, &[Sink::Stderr], Kind::Json { live: true }),
+        ] {
+            assert_eq!(kind(mode, sink, |sink| terminals.contains(&sink)), expected, "{mode:?} {sink:?} {terminals:?}");
         }
     }
 }

@@ -213,3 +213,119 @@ fn is_terminal(state: JobState) -> bool {
         JobState::Complete | JobState::Failed | JobState::Skipped | JobState::Aborted => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quire_core::wire::{Decoded, decode};
+
+    fn model(lines: &[&str]) -> Model {
+        let mut model = Model::new();
+        for line in lines {
+            match decode(format!("{{{line}}}").as_bytes()) {
+                Ok(Decoded::Event(event)) => model.event(&event),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        model
+    }
+
+    fn job<'a>(model: &'a Model, id: &str) -> &'a Job {
+        model.job(&JobId::from_record(id)).unwrap()
+    }
+
+    const TWO: &str = r#""at_ms":0,"type":"run_started","run_id":"r","version":"","executor":"host","jobs":[{"id":"a","inputs":[]},{"id":"b","inputs":[]}]"#;
+
+    #[test]
+    fn jobs_run_in_the_order_of_their_start_and_stand_in_that_of_the_pipeline() {
+        let mut model = model(&[
+            TWO,
+            r#""at_ms":5,"type":"job_started","job_id":"b""#,
+            r#""at_ms":6,"type":"job_started","job_id":"a""#,
+            r#""at_ms":7,"type":"sh_started","job_id":"a","cmd":"x""#,
+            r#""at_ms":8,"type":"sh_started","job_id":"a","cmd":"y""#,
+        ]);
+        let ids = |jobs: Vec<&Job>| jobs.iter().map(|job| job.row.job_id.to_string()).collect::<Vec<_>>();
+        assert_eq!(ids(model.running().collect()), ["b", "a"]);
+        assert_eq!(ids(model.jobs()), ["a", "b"]);
+        assert_eq!(job(&model, "a").open.values().map(|sh| sh.cmd.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(job(&model, "b").duration_ms(1005), Some(1000));
+        assert_eq!(job(&model, "b").duration_ms(-9), Some(0), "a clock that steps back makes nothing negative");
+        assert!(model.take_ended().is_empty());
+        let finished = decode(br#"{"at_ms":9,"type":"run_finished","outcome":"aborted"}"#);
+        let Ok(Decoded::Event(finished)) = finished else { panic!("{finished:?}") };
+        model.event(&finished);
+        assert_eq!(model.take_ended().len(), 2, "a run's end ends what is open");
+        assert!(model.take_ended().is_empty());
+        assert_eq!(model.running().len(), 0);
+    }
+
+    #[test]
+    fn the_command_that_failed_a_job_is_the_last_with_its_exit_code() {
+        let ran = |n: i64, code: i32| {
+            [
+                format!(r#""at_ms":{n},"type":"sh_started","job_id":"a","cmd":"c{n}""#),
+                format!(r#""at_ms":{n},"type":"sh_finished","job_id":"a","exit_code":{code}"#),
+            ]
+        };
+        let retried = || vec![r#""at_ms":9,"type":"job_retried","job_id":"a","attempt":2"#.to_owned()];
+        let failed = r#""at_ms":99,"type":"job_finished","job_id":"a","outcome":"failed""#;
+        for (lines, command) in [
+            ([ran(1, 0), ran(2, 1)].concat(), Some("c2")),
+            ([ran(1, 1), ran(2, 0)].concat(), Some("c1")),
+            ([ran(1, 1), ran(2, 2)].concat(), Some("c2")),
+            ([ran(1, 1).to_vec(), retried(), ran(2, 0).to_vec()].concat(), None),
+            ([ran(1, 1).to_vec(), retried(), ran(2, 1).to_vec()].concat(), Some("c2")),
+            (Vec::new(), None),
+        ] {
+            let mut lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            lines.push(failed);
+            let model = model(&lines);
+            assert_eq!(job(&model, "a").failing_command().map(|sh| sh.cmd.as_str()), command, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_completed_failed_over_nothing() {
+        let model = model(&[
+            r#""at_ms":1,"type":"sh_started","job_id":"a","cmd":"grep x""#,
+            r#""at_ms":2,"type":"sh_finished","job_id":"a","exit_code":1"#,
+            r#""at_ms":3,"type":"job_finished","job_id":"a","outcome":"complete""#,
+        ]);
+        assert!(job(&model, "a").failing_command().is_none());
+        assert_eq!(job(&model, "a").commands, 1);
+    }
+
+    #[test]
+    fn rows_tell_the_same_as_events() {
+        let lines = [
+            TWO,
+            r#""at_ms":1,"type":"job_started","job_id":"a""#,
+            r#""at_ms":1,"type":"sh_started","job_id":"a","cmd":"x""#,
+            r#""at_ms":7,"type":"sh_finished","job_id":"a","exit_code":137,"signal":9"#,
+            r#""at_ms":8,"type":"job_finished","job_id":"a","outcome":"failed""#,
+            r#""at_ms":8,"type":"job_skipped","job_id":"b","reason":"not_selected""#,
+            r#""at_ms":9,"type":"run_finished","outcome":"failed","failure_kind":"job""#,
+        ];
+        let live = model(&lines);
+        let jobs: Vec<JobRow> = live.jobs().iter().map(|job| job.row.clone()).collect();
+        let commands = job(&live, "a").failing_command().cloned();
+        let past = Model::from_rows(live.run().unwrap().clone(), jobs, commands);
+        assert_eq!(past.duration_ms(0), Some(9));
+        for id in ["a", "b"] {
+            assert_eq!(job(&past, id).row, job(&live, id).row);
+            assert_eq!(job(&past, id).commands, job(&live, id).commands);
+            assert_eq!(job(&past, id).failing_command(), job(&live, id).failing_command());
+        }
+        assert!(job(&past, "b").is_unasked());
+    }
+
+    #[test]
+    fn a_command_without_a_job_is_dropped() {
+        let mut model = Model::new();
+        let other = self::model(&[r#""at_ms":1,"type":"sh_started","job_id":"a","cmd":"x""#]);
+        let sh = job(&other, "a").open.values().next().unwrap().clone();
+        model.put(RowCommand::PutSh(sh));
+        assert!(model.jobs().is_empty());
+    }
+}

@@ -125,6 +125,8 @@ impl<W: Write> View for PlainView<W> {
     }
 
     fn output(&mut self, _now: Now, sh: &ShId, entries: &[u8]) {
+        let mut before = Vec::new();
+        prefix(&mut before, self.looks, &sh.job, " | ");
         for piece in pieces(entries) {
             let goes_on = self.open.as_ref().is_some_and(|line| line.stream == piece.stream && line.sh == *sh);
             if !goes_on {
@@ -132,7 +134,7 @@ impl<W: Write> View for PlainView<W> {
                 if piece.content.is_empty() && !piece.full {
                     continue;
                 }
-                prefix(&mut self.buffer, self.looks, &sh.job, " | ");
+                self.buffer.extend_from_slice(&before);
             }
             self.buffer.extend_from_slice(piece.content);
             let coloured =

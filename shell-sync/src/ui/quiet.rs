@@ -22,16 +22,18 @@ pub struct QuietView<W: Write> {
     looks: Looks,
     hints: Hints,
     model: Model,
+    said: bool,
 }
 
 impl<W: Write> QuietView<W> {
     /// Writes to `out`.
     pub fn new(out: W, looks: Looks, hints: Hints) -> QuietView<W> {
-        QuietView { out, looks, hints, model: Model::new() }
+        QuietView { out, looks, hints, model: Model::new(), said: false }
     }
 
     /// A view never fails a run: where no one reads any more, nothing is written.
     fn write(&mut self, text: &str) {
+        self.said = true;
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 }
@@ -65,7 +67,8 @@ impl<W: Write> View for QuietView<W> {
     fn end(&mut self, now: Now) {
         let tails = dir_tails(self.hints.record_dir.as_deref());
         let text = Summary::new(&self.model, self.looks, &self.hints, &tails).text(now.wall.ms());
-        self.write(&text);
+        let gap = if self.said { "\n" } else { "" };
+        self.write(&format!("{gap}{text}"));
     }
 }
 

@@ -250,14 +250,14 @@ impl<'a> Summary<'a> {
     fn command(&self, sh: &ShRow, now_ms: i64) -> Vec<String> {
         let id = ShId { job: sh.job_id.clone(), n: sh.n };
         let long = span::duration(sh.finished_at_ms.unwrap_or(now_ms).saturating_sub(sh.started_at_ms));
-        let mut lines = vec![
-            format!("  {} $ {}", one_line(&id.to_string()), self.looks.paint(Tone::Strong, one_line(&sh.cmd))),
-            format!("  {} after {long}", words::ending(sh)),
-        ];
-        if self.already_shown != Some(&id) {
-            if let Some(last) = self.tails.tail(&id, TAIL_LINES) {
-                lines.extend(last_lines(&last, self.looks, "  "));
-            }
+        let after = if sh.error.is_none() { format!(" after {long}") } else { String::new() };
+        let command = self.looks.paint(Tone::Strong, one_line(&sh.cmd));
+        let mut lines =
+            vec![format!("  {} $ {command}", one_line(&id.to_string())), format!("  {}{after}", words::ending(sh))];
+        if self.already_shown != Some(&id)
+            && let Some(last) = self.tails.tail(&id, TAIL_LINES)
+        {
+            lines.extend(last_lines(&last, self.looks, "  "));
         }
         if let Some(how) = self.whole_log(&id) {
             lines.push(how);

@@ -13,7 +13,7 @@ use quire_core::time::{Mono, Now};
 use quire_core::wire::{Event, EventKind, JobRetried, ShFinished};
 
 use super::View;
-use super::entries::{LastLines, Tail};
+use super::entries::Tail;
 use super::live::{Moment, OUTPUT_LINES, ended};
 use super::model::Model;
 use super::options::Hints;
@@ -236,7 +236,7 @@ impl<S: Screen> TerminalView<S> {
             model: &self.model,
             looks: self.looks,
             header: header.as_deref(),
-            output: output.unwrap_or_else(LastLines::default),
+            output: output.unwrap_or_default(),
             now_ms: now.wall.ms(),
         }
         .frame(size)

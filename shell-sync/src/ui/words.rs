@@ -1,52 +1,12 @@
 //! How runs, jobs and commands are told in words, the same in every view.
 
 use quire_core::rows::{JobRow, JobState, RunRow, ShRow};
+use quire_core::signal;
 use quire_core::wire::{Cause, SkipReason};
 
 use super::model::Job;
 use super::span;
 use super::text::one_line;
-
-/// Names of Linux's signals from 1 on (signal(7), x86 and ARM numbering).
-const SIGNALS: [&str; 31] = [
-    "SIGHUP",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGILL",
-    "SIGTRAP",
-    "SIGABRT",
-    "SIGBUS",
-    "SIGFPE",
-    "SIGKILL",
-    "SIGUSR1",
-    "SIGSEGV",
-    "SIGUSR2",
-    "SIGPIPE",
-    "SIGALRM",
-    "SIGTERM",
-    "SIGSTKFLT",
-    "SIGCHLD",
-    "SIGCONT",
-    "SIGSTOP",
-    "SIGTSTP",
-    "SIGTTIN",
-    "SIGTTOU",
-    "SIGURG",
-    "SIGXCPU",
-    "SIGXFSZ",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGWINCH",
-    "SIGIO",
-    "SIGPWR",
-    "SIGSYS",
-];
-
-/// The name of a signal.
-pub fn signal(number: i32) -> String {
-    let name = usize::try_from(number).ok().and_then(|n| SIGNALS.get(n.checked_sub(1)?));
-    name.map_or_else(|| format!("signal {number}"), |name| (*name).to_owned())
-}
 
 /// How a command ended: `exit 1`, `SIGKILL`, `timed out (SIGTERM)`, `not started: …`; `running` where it has not.
 pub fn ending(sh: &ShRow) -> String {
@@ -54,7 +14,7 @@ pub fn ending(sh: &ShRow) -> String {
         return format!("not started: {}", one_line(error));
     }
     let end = match (sh.exit_code, sh.signal) {
-        (_, Some(number)) => Some(signal(number)),
+        (_, Some(number)) => Some(signal::name(number)),
         (Some(-1), None) => Some("ended by a signal".to_owned()),
         (Some(code), None) => Some(format!("exit {code}")),
         (None, None) => None,
@@ -229,15 +189,6 @@ mod tests {
         ] {
             assert_eq!(ending(&row), text, "{row:?}");
         }
-    }
-
-    #[test]
-    fn signals_have_names() {
-        for (number, name) in [(1, "SIGHUP"), (9, "SIGKILL"), (11, "SIGSEGV"), (15, "SIGTERM"), (31, "SIGSYS")] {
-            assert_eq!(signal(number), name);
-        }
-        assert_eq!(signal(0), "signal 0");
-        assert_eq!(signal(-4), "signal -4");
     }
 
     #[test]
