@@ -343,9 +343,13 @@ local function sorted_keys(t, from, no_objects)
   local list, count = {}, 0
   local numbers, strings, objects, number_count, string_count, object_count = nil, nil, nil, 0, 0, 0
   local has_false, has_true
+  -- What Lua keeps as an array comes first, and in order.
+  local expected = 1
   for key in next, t do
-    local kind = type(key)
-    if kind == "string" then
+    local kind = key == expected and expected <= from or type(key)
+    if kind == true then
+      expected = expected + 1
+    elseif kind == "string" then
       if not strings then strings = {} end
       string_count = string_count + 1
       strings[string_count] = key
@@ -427,85 +431,110 @@ end
 
 local ranks = { number = 2, string = 3 }
 
+local function rank(key)
+  if math_type(key) == "integer" and key >= 1 then return 1 end
+  if key == false then return 4 end
+  if key == true then return 5 end
+  return ranks[type(key)] or 6
+end
+
 -- Does key `a` come before key `b` in sorted_keys?
 local function precedes(a, b)
-  local function rank(key)
-    if math_type(key) == "integer" and key >= 1 then return 1 end
-    if key == false then return 4 end
-    if key == true then return 5 end
-    return ranks[type(key)] or 6
-  end
   local rank_a, rank_b = rank(a), rank(b)
   if rank_a ~= rank_b then return rank_a < rank_b end
   if rank_a == 6 then return serial(a) < serial(b) end
   return rank_a < 4 and a < b
 end
 
--- What next knows of the tables it walks. `keys` from `at` on are those still to come after the key `last`; `heads` from `head`
--- on are the candidates for a first key, so that next(t) need not look at all keys each time; `first` is the one it gave. A walk
--- that began there may come to smaller keys, which are newer than the candidates: it is `irregular`.
+-- What next knows of the tables that are walked with it. next(t) must be quick, because that is how one asks whether a table is empty, so
+-- it gives the first live key of `heads`, a list that may be older than some smaller keys. A walk that begins at such a key
+-- `start` goes round: to the last key in the order of sorted_keys, then from the smallest one up to `start`. `handed` holds the
+-- keys that next(t) gave and where a walk may begin, `last` the key where the present walk is, `keys` from `at` on those still
+-- to come (nil: the next integer will do).
 local cursors = raw_setmetatable({}, { __mode = "k" })
 
-local function first_key(t)
+local function cursor_of(t)
   local cursor = cursors[t]
+  if not cursor then
+    cursor = { head = 1, head_count = 0, handed = {} }
+    cursors[t] = cursor
+  end
+  return cursor
+end
+
+local function first_key(t)
   local value = rawget(t, 1)
   if value ~= nil then
-    if cursor then cursor.first = nil end
+    cursor_of(t).handed[1] = true
     return 1, value
   end
   if next(t) == nil then return nil end
-  if not cursor then
-    cursor = { head = 1, head_count = 0, count = 0 }
-    cursors[t] = cursor
-  end
+  local cursor = cursor_of(t)
+  -- Another key than `last`, if there is one: else a new walk could not be told from the present one going on.
+  local last, last_value = cursor.last, nil
   for attempt = 1, 2 do
+    local skipped = false
     for i = cursor.head, cursor.head_count do
       local key = cursor.heads[i]
       value = rawget(t, key)
       if value ~= nil then
-        cursor.head, cursor.first = i, key
-        return key, value
+        if not skipped then cursor.head = i end
+        if key ~= last then
+          cursor.handed[key] = true
+          return key, value
+        end
+        skipped, last_value = true, value
       end
     end
-    cursor.heads, cursor.head_count = sorted_keys(t, 0, true)
-    cursor.head = 1
+    if attempt == 1 then
+      cursor.heads, cursor.head_count = sorted_keys(t, 0, true)
+      cursor.head = 1
+    end
   end
+  return last, last_value
+end
+
+-- The keys that a walk from `start` (nil: from the smallest key) comes to after `key`.
+local function keys_after(t, key, start)
+  local sorted, total = sorted_keys(t, 0)
+  local keys, count = {}, 0
+  local wrapped = start ~= nil and precedes(key, start)
+  for i = 1, total do
+    local other = sorted[i]
+    if precedes(key, other) and not (wrapped and not precedes(other, start)) then
+      count = count + 1
+      keys[count] = other
+    end
+  end
+  if start ~= nil and not wrapped then
+    for i = 1, total do
+      if not precedes(sorted[i], start) then break end
+      count = count + 1
+      keys[count] = sorted[i]
+    end
+  end
+  return keys, count
 end
 
 local function ordered_next(t, key)
   if type(t) ~= "table" then wrong_type(1, "next", "table", t) end
   if key == nil then return first_key(t) end
   if math_type(key) == "float" then key = tointeger(key) or key end
-  local cursor = cursors[t]
-  local at_first = cursor and cursor.first == key
-  local integer = math_type(key) == "integer" and key >= 1 and not at_first
-  if integer and not (cursor and cursor.irregular and cursor.last == key) then
-    local value = rawget(t, key + 1)
-    if value ~= nil then return key + 1, value end
+  local cursor = cursor_of(t)
+  if cursor.last ~= key then
+    cursor.keys, cursor.start = nil, nil
+    if cursor.handed[key] then cursor.start, cursor.handed = key, {} end
   end
-  if not cursor then
-    cursor = { head = 1, head_count = 0, count = 0 }
-    cursors[t] = cursor
-  end
-  if at_first or cursor.last ~= key or not cursor.keys then
-    local keys, count = sorted_keys(t, integer and key or 0)
-    local at = 0
-    if at_first then
-      -- The walk begins here, whatever came before this key in the order.
-      local kept = 0
-      for i = 1, count do
-        local other = keys[i]
-        if other ~= key then
-          kept = kept + 1
-          keys[kept] = other
-        end
+  if not cursor.keys then
+    if math_type(key) == "integer" and key >= 1 and cursor.start ~= key + 1 then
+      local value = rawget(t, key + 1)
+      if value ~= nil then
+        cursor.last = key + 1
+        return key + 1, value
       end
-      count = kept
-      cursor.first = nil
-    elseif not integer then
-      while at < count and not precedes(key, keys[at + 1]) do at = at + 1 end
     end
-    cursor.keys, cursor.count, cursor.at, cursor.irregular = keys, count, at, at_first
+    cursor.keys, cursor.count = keys_after(t, key, cursor.start)
+    cursor.at = 0
   end
   while cursor.at < cursor.count do
     cursor.at = cursor.at + 1
@@ -516,7 +545,7 @@ local function ordered_next(t, key)
       return following, value
     end
   end
-  cursor.keys, cursor.last = nil, nil
+  cursor.keys, cursor.last, cursor.start = nil, nil, nil
   return nil
 end
 
