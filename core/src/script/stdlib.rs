@@ -27,7 +27,11 @@ use mlua::{Function, Lua, Table};
 pub use json::{JsonError, from_json, to_json};
 
 /// The text of the prelude's part that makes the standard library; see its head for what it is given.
-const SOURCE: &str = include_str!("prelude/stdlib.lua");
+const SOURCE: &str = concat!(
+    include_str!("prelude/stdlib.lua"),
+    include_str!("prelude/stdlib_order.lua"),
+    include_str!("prelude/stdlib_tables.lua")
+);
 
 /// Frames of chunks whose name begins with `=` are the sandbox's own: an error's position is never in one of them.
 const CHUNK_NAME: &str = "=quire.stdlib";
