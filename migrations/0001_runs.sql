@@ -45,6 +45,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_number ON runs (number);
 CREATE INDEX runs_by_repo ON runs (repo);
 CREATE INDEX runs_by_repo_ref ON runs (repo, ref_name);
+CREATE INDEX runs_by_repo_ref_state ON runs (repo, ref_name, state);
 CREATE INDEX runs_by_ref ON runs (ref_name);
 CREATE INDEX runs_by_repo_state ON runs (repo, state);
 CREATE INDEX runs_by_state ON runs (state);

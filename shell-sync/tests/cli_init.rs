@@ -207,3 +207,26 @@ fn a_reader_that_goes_is_no_error() {
     // Whether the pipe was gone in time is the machine's to say.
     assert!(matches!(out.as_str(), "0\n" | "141\n") && err.is_empty(), "{out} {err}");
 }
+
+#[test]
+fn doctor_says_what_is_missing() {
+    let root = folder(&[(".quire/ci.lua", "")]);
+    let doctor = |path: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quire-ci"));
+        command.args(["doctor", "--data-dir", "data"]).current_dir(root.path());
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        told(&command.output().unwrap())
+    };
+    let (code, out, err) = doctor(None);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.starts_with("ok    quire-ci 0.1.0\nok    pipeline: "), "{out}");
+    assert!(!root.path().join("data").exists(), "looking makes nothing");
+    let (code, out, _) = doctor(Some("/nowhere"));
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("\nfail  sh: not in PATH\n      ") && out.contains("\nwarn  git: not in PATH\n      "),
+        "{out}"
+    );
+}

@@ -184,10 +184,12 @@ fn a_stream_cut_at_any_byte_catches_up_to_the_same_rows() {
     let path = dir.path().join("events.jsonl");
     for cut in 0..=stream.len() {
         store.delete_run(&run_id).unwrap();
+        let mut bulk = store.bulk(Numbering::AtOnce).unwrap();
         fs::write(&path, &stream[..cut]).unwrap();
-        put_recorded(&mut store, &run_id, &path, None);
+        ingest(&mut bulk, &run_id, &path, None).unwrap();
         fs::write(&path, &stream).unwrap();
-        put_recorded(&mut store, &run_id, &path, Some(FailureKind::Orphaned));
+        ingest(&mut bulk, &run_id, &path, Some(FailureKind::Orphaned)).unwrap();
+        bulk.commit().unwrap();
         assert_eq!(rows(&store, &run_id), live, "cut at {cut}");
     }
     put_recorded(&mut store, &run_id, &path, Some(FailureKind::Orphaned));

@@ -10,7 +10,8 @@
 //!   theirs would be the same in the next run. `next(t)` may give an older key before a smaller one that was added since.
 //! - No text shows an address: `table: 1` has the serial number in its place.
 //! - `table.sort` is stable, and comparators, `gsub` callbacks, `__tostring`, `__index` and `__lt` may yield.
-//! - Errors carry the position of the pipeline's own line, never one of the prelude's.
+//! - Errors carry the position of the pipeline's own line, never one of the prelude's. After a tail call (`return s:rep(x)`) that is
+//!   the line of the caller: Lua has forgotten the other.
 //! - A weak table can still be had by setting `__mode` in a metatable after `setmetatable` saw it; Lua offers no hook for that.
 
 mod json;
@@ -26,7 +27,11 @@ use mlua::{Function, Lua, Table};
 pub use json::{from_json, to_json};
 
 /// The text of the prelude's part that makes the standard library; see its head for what it is given.
-const SOURCE: &str = include_str!("prelude/stdlib.lua");
+const SOURCE: &str = concat!(
+    include_str!("prelude/stdlib.lua"),
+    include_str!("prelude/stdlib_order.lua"),
+    include_str!("prelude/stdlib_tables.lua")
+);
 
 /// Frames of chunks whose name begins with `=` are the sandbox's own: an error's position is never in one of them.
 const CHUNK_NAME: &str = "=quire.stdlib";
@@ -46,14 +51,15 @@ pub fn install(lua: &Lua, env: &Table, seed: u64) -> mlua::Result<()> {
     let raw = lua.globals();
     let seed_random: Function = raw.get::<Table>("math")?.get("randomseed")?;
     seed_random.call::<()>((seed.cast_signed(), 0))?;
-    let chunk = match BYTECODE.get() {
-        Some(bytes) => lua.load(bytes.as_slice()).set_mode(ChunkMode::Binary).set_name(CHUNK_NAME).into_function()?,
+    // Loaded from bytecode in the first VM too: all VMs are the same.
+    let bytes = match BYTECODE.get() {
+        Some(bytes) => bytes,
         None => {
             let chunk = lua.load(SOURCE).set_mode(ChunkMode::Text).set_name(CHUNK_NAME).into_function()?;
-            BYTECODE.get_or_init(|| chunk.dump(true));
-            chunk
+            BYTECODE.get_or_init(|| chunk.dump(true))
         }
     };
+    let chunk = lua.load(bytes.as_slice()).set_mode(ChunkMode::Binary).set_name(CHUNK_NAME).into_function()?;
     let arrays: Table = chunk.call((natives::natives(lua)?, raw, env))?;
     json::remember_arrays(lua, arrays)
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-pub use error::{CliError, ErrorKind, styled};
+pub use error::{CliError, ErrorKind, plain, styled};
 pub use exit::Exit;
 pub use run_args::{At, EventsTo, ExecutorArg, RunArgs, RunRequest};
 pub use runs_args::{EventsArgs, LogArgs, LsArgs, PruneArgs, RebuildArgs, ShowArgs};

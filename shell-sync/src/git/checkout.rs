@@ -15,7 +15,8 @@ use super::head::{Head, Repository};
 use super::{GitError, ask, git, line, output};
 use crate::cli::At;
 
-/// A checkout. It stays on the disk until [`Checkout::remove`].
+/// A checkout. It stays on the disk until [`Checkout::remove`]: a run that failed keeps it, says where it is, and retention
+/// removes it with the run's directory.
 #[derive(Debug)]
 pub struct Checkout {
     /// Its top folder.

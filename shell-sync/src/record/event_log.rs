@@ -121,4 +121,16 @@ mod tests {
             assert_eq!(left, if taken { "" } else { old });
         }
     }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_says_what_to_do() {
+        let mut log = EventLog::create(Path::new("/dev/full")).unwrap();
+        let error = log.append(b"{}\n").unwrap_err().to_string();
+        assert!(
+            error.contains("/dev/full") && error.contains("No space left") && error.contains("free space"),
+            "{error}"
+        );
+        assert!(log.is_empty());
+        assert!(log.append(b"{}\n").is_err(), "nothing goes behind a line that may be torn");
+    }
 }

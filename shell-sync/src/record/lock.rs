@@ -75,7 +75,12 @@ impl RunLock {
 
     /// Takes the lock if it is free, leaving what the file says.
     pub fn claim(path: &Path) -> Result<Claim, RecordError> {
-        let mut file = match File::open(path) {
+        // Network file systems lock only what is open for writing.
+        let opened = OpenOptions::new().read(true).write(true).open(path);
+        let mut file = match opened.or_else(|error| match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => File::open(path),
+            _ => Err(error),
+        }) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Claim::NoLock),
             Err(source) => return Err(RecordError::read(path, source)),

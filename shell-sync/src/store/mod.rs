@@ -7,6 +7,7 @@
 //! NORMAL`, which a power cut may set back by some commits but never damages; what it lost is read again from the streams.
 
 mod batch;
+mod bulk;
 mod error;
 mod open;
 mod puts;
@@ -20,8 +21,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 pub use batch::Batch;
+pub use bulk::{Bulk, Numbering};
 pub use error::{SelectError, StoreError};
-pub use puts::{Bulk, NewRun, Numbering};
+pub use puts::NewRun;
 pub use queries::{RunFilter, RunRecord};
 pub use writer::{Chores, Finished, RowWriter};
 

@@ -6,6 +6,7 @@ use quire_core::rows::{JobRow, RowCommand, RunRow, RunState, ShRow};
 use quire_core::wire::FailureKind;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 
+use super::bulk::Numbering;
 use super::{Batch, Store, StoreError};
 
 /// A run that begins here and now, before its stream tells anything.
@@ -19,15 +20,6 @@ pub struct NewRun {
     pub at_ms: i64,
     /// Who drives it, for people.
     pub owner: Option<String>,
-}
-
-/// When a run whose stream tells no number, or one that another run has, gets one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbering {
-    /// With its first row: the next one.
-    AtOnce,
-    /// By [`Bulk::number_the_rest`], after those whose stream tells theirs.
-    Later,
 }
 
 impl Store {
@@ -68,15 +60,6 @@ impl Store {
         .map_err(|error| StoreError::new(&path, error))
     }
 
-    /// Begins a transaction for many rows. Dropped without [`Bulk::commit`] it changes nothing.
-    pub fn bulk(&mut self, numbering: Numbering) -> Result<Bulk<'_>, StoreError> {
-        let Store { conn, path } = self;
-        match conn.transaction_with_behavior(TransactionBehavior::Immediate) {
-            Ok(tx) => Ok(Bulk { tx, path, numbering }),
-            Err(error) => Err(StoreError::new(path, error)),
-        }
-    }
-
     /// Ends a run whose directory is gone: its open rows are aborted at the largest time that its rows know. Does nothing
     /// to a run that has ended.
     pub fn close_without_stream(&mut self, run_id: &RunId, kind: FailureKind) -> Result<(), StoreError> {
@@ -109,80 +92,17 @@ impl Store {
     }
 }
 
-/// One transaction over many rows, of one run or of all.
-#[derive(Debug)]
-pub struct Bulk<'a> {
-    tx: Transaction<'a>,
-    path: &'a std::path::Path,
-    numbering: Numbering,
-}
-
-impl Bulk<'_> {
-    /// Puts rows.
-    pub fn put(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        put_batch(&self.tx, batch, self.numbering, PUT_SH).map_err(|error| self.failed(error))
-    }
-
-    /// [`Bulk::put`] of commands that have no row yet, which is quicker; an error if one has.
-    pub fn put_new_commands(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        put_batch(&self.tx, batch, self.numbering, INSERT_SH).map_err(|error| self.failed(error))
-    }
-
-    /// Whether a command of the run has a row.
-    pub fn has_commands(&self, run_id: &RunId) -> Result<bool, StoreError> {
-        self.tx
-            .prepare_cached("SELECT 1 FROM sh_events WHERE run_id = ?1 LIMIT 1")
-            .and_then(|mut ask| ask.exists([run_id.as_str()]))
-            .map_err(|error| self.failed(error))
-    }
-
-    /// Notes how many bytes of the run's stream its rows tell of.
-    pub fn put_offset(&mut self, run_id: &RunId, stream_offset: u64) -> Result<(), StoreError> {
-        put_offset(&self.tx, run_id, stream_offset).map_err(|error| self.failed(error))
-    }
-
-    /// How many bytes of the run's stream its rows tell of; zero for a run without row.
-    pub fn offset(&self, run_id: &RunId) -> Result<u64, StoreError> {
-        self.tx
-            .prepare_cached("SELECT stream_offset FROM runs WHERE id = ?1")
-            .and_then(|mut ask| ask.query_row([run_id.as_str()], |row| row.get::<_, i64>(0)).optional())
-            .map(|offset| offset.unwrap_or(0).unsigned_abs())
-            .map_err(|error| self.failed(error))
-    }
-
-    /// Forgets what the run's stream told, keeping its queue facts, so that it can be told anew. A run that waits in the
-    /// queue, or never left it, is left alone.
-    pub fn forget_projection(&mut self, run_id: &RunId) -> Result<(), StoreError> {
-        forget_projection(&self.tx, run_id).map_err(|error| self.failed(error))
-    }
-
-    /// Removes the rows of runs that began and whose id `keep` refuses; returns how many.
-    pub fn remove_begun_unless(&mut self, keep: impl Fn(&str) -> bool) -> Result<u64, StoreError> {
-        remove_begun_unless(&self.tx, keep).map_err(|error| self.failed(error))
-    }
-
-    /// Gives a number to each run that has none, in the order of ids.
-    pub fn number_the_rest(&mut self) -> Result<(), StoreError> {
-        number_the_rest(&self.tx).map_err(|error| self.failed(error))
-    }
-
-    /// Makes it all true at once.
-    pub fn commit(self) -> Result<(), StoreError> {
-        let Bulk { tx, path, .. } = self;
-        tx.commit().map_err(|error| StoreError::new(path, error))
-    }
-
-    fn failed(&self, error: rusqlite::Error) -> StoreError {
-        StoreError::new(self.path, error)
-    }
-}
-
 /// SQLite's integers are signed; no count of ours comes near the limit.
 fn column(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn put_batch(conn: &Connection, batch: &Batch, numbering: Numbering, put_commands: &str) -> rusqlite::Result<()> {
+pub(super) fn put_batch(
+    conn: &Connection,
+    batch: &Batch,
+    numbering: Numbering,
+    put_commands: &str,
+) -> rusqlite::Result<()> {
     if let Some(run) = &batch.run {
         put_run(conn, run, numbering)?;
     }
@@ -200,7 +120,7 @@ fn put_batch(conn: &Connection, batch: &Batch, numbering: Numbering, put_command
     Ok(())
 }
 
-fn put_offset(conn: &Connection, run_id: &RunId, stream_offset: u64) -> rusqlite::Result<()> {
+pub(super) fn put_offset(conn: &Connection, run_id: &RunId, stream_offset: u64) -> rusqlite::Result<()> {
     conn.prepare_cached("UPDATE runs SET stream_offset = ?2 WHERE id = ?1")?
         .execute((run_id.as_str(), column(stream_offset)))?;
     Ok(())
@@ -270,7 +190,7 @@ fn number_of(
     }
 }
 
-fn next_number(conn: &Connection, repo: &str) -> rusqlite::Result<i64> {
+pub(super) fn next_number(conn: &Connection, repo: &str) -> rusqlite::Result<i64> {
     conn.prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM runs WHERE repo = ?1")?
         .query_row([repo], |row| row.get(0))
 }
@@ -323,9 +243,11 @@ macro_rules! insert_sh {
     };
 }
 
-const INSERT_SH: &str = insert_sh!();
+/// Of commands that have no row yet.
+pub(super) const INSERT_SH: &str = insert_sh!();
 
-const PUT_SH: &str = concat!(
+/// Of commands that may have one.
+pub(super) const PUT_SH: &str = concat!(
     insert_sh!(),
     "ON CONFLICT (run_id, job_id, n) DO UPDATE SET
         started_at_ms = excluded.started_at_ms, finished_at_ms = excluded.finished_at_ms, exit_code = excluded.exit_code,
@@ -385,53 +307,5 @@ fn close_rows(conn: &Connection, run_id: &RunId, kind: FailureKind) -> rusqlite:
         "UPDATE runs SET state = 'failed', failure_kind = ?3, finished_at_ms = ?2 WHERE id = ?1",
         (id, at_ms, kind.as_str()),
     )?;
-    Ok(())
-}
-
-/// The row is taken out and put back as queued, since an ended row may not change its state.
-fn forget_projection(conn: &Connection, run_id: &RunId) -> rusqlite::Result<()> {
-    let id = run_id.as_str();
-    type Kept = (i64, String, Option<i64>, Option<i64>, Option<String>, Option<i64>);
-    let kept: Option<Kept> = conn
-        .prepare_cached(
-            "SELECT seq, repo, number, queued_at_ms, owner, disk_bytes FROM runs
-             WHERE id = ?1 AND state NOT IN ('pending', 'superseded')",
-        )?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))
-        .optional()?;
-    let Some((seq, repo, number, queued_at_ms, owner, disk_bytes)) = kept else { return Ok(()) };
-    conn.prepare_cached("DELETE FROM runs WHERE id = ?1")?.execute([id])?;
-    conn.prepare_cached(
-        "INSERT INTO runs (seq, id, repo, number, state, started_at_ms, queued_at_ms, owner, disk_bytes)
-         VALUES (:seq, :id, :repo, :number, 'active', 0, :queued_at_ms, :owner, :disk_bytes)",
-    )?
-    .execute(named_params! {
-        ":seq": seq, ":id": id, ":repo": repo, ":number": number, ":queued_at_ms": queued_at_ms, ":owner": owner,
-        ":disk_bytes": disk_bytes,
-    })?;
-    Ok(())
-}
-
-fn remove_begun_unless(conn: &Connection, keep: impl Fn(&str) -> bool) -> rusqlite::Result<u64> {
-    let mut begun =
-        conn.prepare("SELECT id FROM runs WHERE started_at_ms IS NOT NULL AND state NOT IN ('pending', 'superseded')")?;
-    let ids: Vec<String> = begun.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    let mut remove = conn.prepare("DELETE FROM runs WHERE id = ?1")?;
-    let mut removed = 0;
-    for id in ids.iter().filter(|id| !keep(id)) {
-        remove.execute([id])?;
-        removed += 1;
-    }
-    Ok(removed)
-}
-
-fn number_the_rest(conn: &Connection) -> rusqlite::Result<()> {
-    let mut without = conn.prepare("SELECT id, repo FROM runs WHERE number IS NULL ORDER BY id")?;
-    let rest: Vec<(String, String)> =
-        without.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-    for (id, repo) in rest {
-        let number = next_number(conn, &repo)?;
-        conn.execute("UPDATE runs SET number = ?2 WHERE id = ?1", (id, number))?;
-    }
     Ok(())
 }

@@ -145,7 +145,8 @@ impl RowWriter {
         self.shared.lock().close = Some(kind);
     }
 
-    /// Waits until every row is written, or it is clear that they will not be now.
+    /// Waits until every row is written, or it is clear that they will not be now. The run's lock is to be held until this
+    /// returns: whoever finds it free may close the run.
     pub fn finish(mut self) -> Finished {
         self.shared.lock().is_finishing = true;
         self.shared.work.notify_one();
@@ -165,6 +166,14 @@ impl RowWriter {
             }
             None => Finished { behind: Some(behind(&"the database does not answer")), notes: Vec::new() },
         }
+    }
+}
+
+impl Drop for RowWriter {
+    /// Without [`RowWriter::finish`] the thread writes what it has and ends, and nobody waits for it.
+    fn drop(&mut self) {
+        self.shared.lock().is_finishing = true;
+        self.shared.work.notify_one();
     }
 }
 

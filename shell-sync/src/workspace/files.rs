@@ -93,7 +93,11 @@ impl Files {
         file.set_len(0).and_then(|()| file.write_all(content)).map_err(|error| sentence(&error))
     }
 
-    /// The files that match any of the patterns, relative, sorted by bytes. See [`Pattern`] for what patterns say.
+    /// The files that match any of the patterns, relative, sorted by bytes.
+    ///
+    /// `*` any run of characters within a name, `?` one, `[a-z]` and `[!a-z]` classes, `{a,b}` alternatives, `\` takes the next
+    /// character as it is; `**` any number of folders. A leading dot must be written; `.git` is never entered, symlinked folders
+    /// are not followed. A name that is not UTF-8 is an error: leaving it out would let a check pass by what it did not see.
     pub fn glob(&self, patterns: &[String]) -> Result<Vec<String>, String> {
         let found = self.walk(patterns)?;
         if found.len() > MAX_GLOB_FILES {

@@ -2,7 +2,7 @@
 //!
 //! The pattern is read as it is matched, never compiled, because Lua reports what is malformed only where a match comes to it.
 
-use super::{Capture, PatternError, STEPS};
+use super::{Capture, PatternError, STEPS, STEPS_A_BYTE};
 
 /// As Lua's LUA_MAXCAPTURES.
 const MAX_CAPTURES: usize = 32;
@@ -45,7 +45,7 @@ impl<'a> Matcher<'a> {
             level: 0,
             depth: 0,
             steps: 0,
-            budget: STEPS + subject.len() as u64 / 2,
+            budget: STEPS + STEPS_A_BYTE * subject.len() as u64,
             first: plain_first_byte(pattern),
         }
     }
@@ -285,7 +285,7 @@ impl<'a> Matcher<'a> {
             b'%' => self.pattern.get(p + 1).is_some_and(|class| class_holds(*class, byte)),
             b'[' => {
                 let set = self.pattern.get(p + 1..end - 1).unwrap_or_default();
-                self.spend(set.len() / 4)?;
+                self.spend(set.len() / 3)?;
                 set_holds(set, byte)
             }
             plain => plain == byte,

@@ -14,7 +14,7 @@ use super::natives::LARGEST;
 /// How deep values may nest.
 const MAX_DEPTH: usize = 128;
 /// How many values one document may hold, so that one call is done in a fraction of a second.
-const MAX_VALUES: usize = 250_000;
+const MAX_VALUES: usize = 100_000;
 /// Where the VM keeps the set of tables that are arrays even when they are empty.
 const ARRAYS: &str = "quire.json.arrays";
 
@@ -49,16 +49,16 @@ pub(super) fn remember_arrays(lua: &Lua, arrays: Table) -> mlua::Result<()> {
 ///
 /// # Errors
 /// Functions, threads, userdata; mixed, missing or other keys; strings that are not UTF-8; nan and infinity; cycles; more than
-/// 128 levels, 250,000 values or 16 MiB. Of several faults the first in the order of the output is told.
+/// 128 levels, 100,000 values or 16 MiB. Of several faults the first in the order of the output is told.
 pub fn to_json(lua: &Lua, value: &Value) -> Result<Json, JsonError> {
-    let mut writer = Writer { lua, path: Vec::new(), open: Vec::new(), values: 0, bytes: 0 };
+    let mut writer = Writer { lua, open: Vec::new(), values: 0, bytes: 0 };
     writer.value(value)
 }
 
 /// JSON as a Lua value; `null` becomes `json.null`. `lua` must have the standard library installed.
 ///
 /// # Errors
-/// More than 128 levels or 250,000 values, or the VM is out of memory.
+/// More than 128 levels or 100,000 values, or the VM is out of memory.
 pub fn from_json(lua: &Lua, json: &Json) -> mlua::Result<Value> {
     let arrays = lua.named_registry_value(ARRAYS)?;
     let mut values = 0;
@@ -107,14 +107,8 @@ fn too_deep() -> String {
     format!("nested deeper than {MAX_DEPTH} levels")
 }
 
-enum Step {
-    Key(String),
-    Index(i64),
-}
-
 struct Writer<'a> {
     lua: &'a Lua,
-    path: Vec<Step>,
     /// The tables that are being written, by identity.
     open: Vec<*const std::ffi::c_void>,
     values: usize,
@@ -131,72 +125,11 @@ struct Keys {
     others: BTreeSet<String>,
 }
 
-impl Writer<'_> {
-    fn value(&mut self, value: &Value) -> Result<Json, JsonError> {
-        self.values += 1;
-        if self.values > MAX_VALUES {
-            return Err(self.error(too_many()));
-        }
-        self.spend(1)?;
-        match value {
-            Value::Boolean(value) => Ok(Json::Bool(*value)),
-            Value::Integer(value) => Ok(Json::Number(Number::from(*value))),
-            Value::Number(value) => match Number::from_f64(*value) {
-                Some(number) => Ok(Json::Number(number)),
-                None => Err(self.error(format!(
-                    "{} is not a number that JSON can hold",
-                    if value.is_nan() { "nan" } else { "infinity" }
-                ))),
-            },
-            Value::String(value) => self.text(&value.as_bytes()).map(Json::String),
-            Value::Table(table) => self.table(table),
-            value if value.is_null() => Ok(Json::Null),
-            Value::Nil => Err(self.error("nil has no JSON: use json.null".to_owned())),
-            other => Err(self.error(format!("a {} has no JSON", other.type_name()))),
-        }
-    }
-
-    fn text(&mut self, bytes: &[u8]) -> Result<String, JsonError> {
-        self.spend(bytes.len())?;
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(error) => {
-                let at = error.valid_up_to() + 1;
-                Err(self.error(format!("a string that is not UTF-8 (byte {at}) has no JSON")))
-            }
-        }
-    }
-
-    fn table(&mut self, table: &Table) -> Result<Json, JsonError> {
-        let identity = table.to_pointer();
-        if self.open.contains(&identity) {
-            return Err(self.error("a table that contains itself has no JSON".to_owned()));
-        }
-        if self.open.len() == MAX_DEPTH {
-            return Err(self.error(too_deep()));
-        }
-        self.open.push(identity);
-        let keys = self.keys(table)?;
-        let json = match (&keys.integers[..], &keys.strings[..], keys.others.first()) {
-            (_, _, Some(other)) => {
-                Err(self.error(format!("{other} has no JSON: keys are strings, or 1, 2, 3 … of a list")))
-            }
-            ([], [], None) => Ok(if self.is_array(table) { Json::Array(Vec::new()) } else { Json::Object(Map::new()) }),
-            ([], strings, None) => self.object(table, strings),
-            (integers, [], None) => self.array(table, integers),
-            ([integer, ..], [string, ..], None) => Err(self.error(format!(
-                "a table with both the key {integer} and the key {:?} is neither a list nor an object",
-                String::from_utf8_lossy(string)
-            ))),
-        };
-        self.open.pop();
-        json
-    }
-
-    fn keys(&self, table: &Table) -> Result<Keys, JsonError> {
+impl Keys {
+    fn of(table: &Table) -> Result<Keys, JsonError> {
         let mut keys = Keys::default();
         let mut most = MAX_VALUES;
-        let read = table.for_each(|key: Value, _: Value| {
+        let read = table.for_each(|key: Value, _: bool| {
             most = most.checked_sub(1).ok_or_else(|| mlua::Error::runtime(too_many()))?;
             match key {
                 Value::Integer(key) => keys.integers.push(key),
@@ -210,9 +143,70 @@ impl Writer<'_> {
         keys.strings.sort_unstable();
         match read {
             Ok(()) => Ok(keys),
-            Err(_) if most == 0 => Err(self.error(too_many())),
-            Err(error) => Err(self.error(error.to_string())),
+            Err(_) if most == 0 => Err(fault(too_many())),
+            Err(error) => Err(fault(error.to_string())),
         }
+    }
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: &Value) -> Result<Json, JsonError> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(fault(too_many()));
+        }
+        self.spend(1)?;
+        match value {
+            Value::Boolean(value) => Ok(Json::Bool(*value)),
+            Value::Integer(value) => Ok(Json::Number(Number::from(*value))),
+            Value::Number(value) => match Number::from_f64(*value) {
+                Some(number) => Ok(Json::Number(number)),
+                None => Err(fault(format!(
+                    "{} is not a number that JSON can hold",
+                    if value.is_nan() { "nan" } else { "infinity" }
+                ))),
+            },
+            Value::String(value) => self.text(&value.as_bytes()).map(Json::String),
+            Value::Table(table) => self.table(table),
+            value if value.is_null() => Ok(Json::Null),
+            Value::Nil => Err(fault("nil has no JSON: use json.null".to_owned())),
+            other => Err(fault(format!("a {} has no JSON", other.type_name()))),
+        }
+    }
+
+    fn text(&mut self, bytes: &[u8]) -> Result<String, JsonError> {
+        self.spend(bytes.len())?;
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(error) => {
+                let at = error.valid_up_to() + 1;
+                Err(fault(format!("a string that is not UTF-8 (byte {at}) has no JSON")))
+            }
+        }
+    }
+
+    fn table(&mut self, table: &Table) -> Result<Json, JsonError> {
+        let identity = table.to_pointer();
+        if self.open.contains(&identity) {
+            return Err(fault("a table that contains itself has no JSON".to_owned()));
+        }
+        if self.open.len() == MAX_DEPTH {
+            return Err(fault(too_deep()));
+        }
+        self.open.push(identity);
+        let keys = Keys::of(table)?;
+        let json = match (&keys.integers[..], &keys.strings[..], keys.others.first()) {
+            (_, _, Some(other)) => Err(fault(format!("{other} has no JSON: keys are strings, or 1, 2, 3 … of a list"))),
+            ([], [], None) => Ok(if self.is_array(table) { Json::Array(Vec::new()) } else { Json::Object(Map::new()) }),
+            ([], strings, None) => self.object(table, strings),
+            (integers, [], None) => self.array(table, integers),
+            ([integer, ..], [string, ..], None) => Err(fault(format!(
+                "a table with both the key {integer} and the key {:?} is neither a list nor an object",
+                String::from_utf8_lossy(string)
+            ))),
+        };
+        self.open.pop();
+        json
     }
 
     fn is_array(&self, table: &Table) -> bool {
@@ -224,14 +218,12 @@ impl Writer<'_> {
         let mut items = Vec::with_capacity(indices.len());
         for (expected, &index) in (1..).zip(indices) {
             if index < 1 {
-                return Err(self.error(format!("the key {index} has no JSON: a list begins with 1")));
+                return Err(fault(format!("the key {index} has no JSON: a list begins with 1")));
             } else if index != expected {
-                return Err(self.error(format!("a list with [{index}] but without [{expected}]: use json.null for it")));
+                return Err(fault(format!("a list with [{index}] but without [{expected}]: use json.null for it")));
             }
-            self.path.push(Step::Index(index));
-            let item = self.read(table, index)?;
-            items.push(self.value(&item)?);
-            self.path.pop();
+            let item = read(table, index).and_then(|item| self.value(&item));
+            items.push(item.map_err(|error| error.below(&format!("[{index}]")))?);
         }
         Ok(Json::Array(items))
     }
@@ -239,32 +231,43 @@ impl Writer<'_> {
     fn object(&mut self, table: &Table, keys: &[Vec<u8>]) -> Result<Json, JsonError> {
         let mut map = Map::new();
         for key in keys {
-            self.path.push(Step::Key(String::from_utf8_lossy(key).into_owned()));
-            let name = self.text(key)?;
-            let bytes = self.lua.create_string(key).map_err(|error| self.error(error.to_string()))?;
-            let item = self.read(table, bytes)?;
-            map.insert(name, self.value(&item)?);
-            self.path.pop();
+            let entry = self.entry(table, key).map_err(|error| error.below_key(key));
+            map.extend([entry?]);
         }
         Ok(Json::Object(map))
     }
 
-    fn read(&self, table: &Table, key: impl mlua::IntoLua) -> Result<Value, JsonError> {
-        table.raw_get(key).map_err(|error| self.error(error.to_string()))
+    fn entry(&mut self, table: &Table, key: &[u8]) -> Result<(String, Json), JsonError> {
+        let name = self.text(key)?;
+        let item = read(table, name.as_str())?;
+        Ok((name, self.value(&item)?))
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), JsonError> {
         self.bytes += bytes;
-        if self.bytes > LARGEST { Err(self.error(too_long())) } else { Ok(()) }
+        if self.bytes > LARGEST { Err(fault(too_long())) } else { Ok(()) }
+    }
+}
+
+fn read(table: &Table, key: impl mlua::IntoLua) -> Result<Value, JsonError> {
+    table.raw_get(key).map_err(|error| fault(error.to_string()))
+}
+
+/// A fault of the value itself; each level that it passes on its way out puts its step in front of the path.
+fn fault(message: String) -> JsonError {
+    JsonError { path: String::new(), message }
+}
+
+impl JsonError {
+    fn below(self, step: &str) -> JsonError {
+        JsonError { path: format!("{step}{}", self.path), ..self }
     }
 
-    fn error(&self, message: String) -> JsonError {
-        let steps = self.path.iter().map(|step| match step {
-            Step::Index(index) => format!("[{index}]"),
-            Step::Key(key) if is_name(key) => format!(".{key}"),
-            Step::Key(key) => format!("[{key:?}]"),
-        });
-        JsonError { path: steps.collect(), message }
+    fn below_key(self, key: &[u8]) -> JsonError {
+        match String::from_utf8_lossy(key) {
+            key if is_name(&key) => self.below(&format!(".{key}")),
+            key => self.below(&format!("[{key:?}]")),
+        }
     }
 }
 

@@ -17,18 +17,23 @@ pub(super) fn natives(lua: &Lua) -> mlua::Result<Table> {
     table.raw_set("where", lua.create_function(|lua, ()| Ok(position(lua)))?)?;
     table.raw_set("metatable", lua.create_function(|_, value: Value| Ok(metatable(&value)))?)?;
     table.raw_set("userdata_text", lua.create_function(|_, value: Value| Ok(userdata_text(&value)))?)?;
-    table.raw_set("find", lua.create_function(find)?)?;
-    table.raw_set("match", lua.create_function(find_match)?)?;
-    table.raw_set("step", lua.create_function(step)?)?;
-    table.raw_set("replace", lua.create_function(replace_text)?)?;
-    table.raw_set("json_encode", lua.create_function(json_encode)?)?;
-    table.raw_set("json_decode", lua.create_function(json_decode)?)?;
+    table.raw_set("find", lua.create_function(|lua, args| told(lua, find(lua, args)))?)?;
+    table.raw_set("match", lua.create_function(|lua, args| told(lua, find_match(lua, args)))?)?;
+    table.raw_set("step", lua.create_function(|lua, args| told(lua, step(lua, args)))?)?;
+    table.raw_set("replace", lua.create_function(|lua, args| told(lua, replace_text(lua, args)))?)?;
+    table.raw_set("json_encode", lua.create_function(|lua, args| told(lua, json_encode(lua, args)))?)?;
+    table.raw_set("json_decode", lua.create_function(|lua, args| told(lua, json_decode(lua, args)))?)?;
     Ok(table)
 }
 
 /// `false` and a message.
 pub(super) fn failure(lua: &Lua, message: &str) -> mlua::Result<MultiValue> {
     (false, message).into_lua_multi(lua)
+}
+
+/// An error of the VM (it is out of memory) as a failure that the prelude raises: a plain text, as Lua's own functions do.
+fn told(lua: &Lua, answer: mlua::Result<MultiValue>) -> mlua::Result<MultiValue> {
+    answer.or_else(|error| failure(lua, &cause(&error)))
 }
 
 /// The innermost place in the pipeline, as `ci.lua:7: ` (empty if there is none), and whether it called with a colon.
