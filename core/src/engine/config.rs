@@ -15,6 +15,17 @@ pub struct Source {
     pub text: Vec<u8>,
     /// File name relative to the workspace (`.quire/lib/x.lua`) to text.
     pub modules: BTreeMap<String, Vec<u8>>,
+    /// The Fennel compiler; needed where the pipeline or a module that it loads is Fennel.
+    pub fennel: Option<FennelCompiler>,
+}
+
+/// The reference compiler of Fennel: one file of Lua, 1.5.2 or newer. It runs in a VM of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FennelCompiler {
+    /// Where it was found, for messages.
+    pub path: String,
+    /// Its text.
+    pub text: Vec<u8>,
 }
 
 /// Bounds of a run.

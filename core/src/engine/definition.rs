@@ -38,6 +38,8 @@ pub enum Defining {
 pub struct Definition {
     files: BTreeMap<String, String>,
     program: Result<(Arc<Program>, Vm), Failure>,
+    /// The top level runs; before, its file may have to be compiled.
+    begun: bool,
     memo: Memo,
     logs: Vec<String>,
     asked: Option<Request>,
@@ -48,14 +50,21 @@ impl Definition {
     /// Compiles the source and readies its top level.
     pub fn new(source: &Source, limits: &Limits, seed: u64) -> Definition {
         let ready = || {
-            let program = Arc::new(Program::compile(source)?);
-            let mut vm = Vm::new(Arc::clone(&program), limits, seed)?;
-            vm.start_top_level()?;
+            let program = Arc::new(Program::compile(source, limits)?);
+            let vm = Vm::new(Arc::clone(&program), limits, seed)?;
             Ok((program, vm))
         };
         let all = std::iter::once((&source.file, &source.text)).chain(&source.modules);
         let files = all.map(|(file, text)| (file.clone(), String::from_utf8_lossy(text).into_owned())).collect();
-        Definition { files, program: ready(), memo: Memo::new(), logs: Vec::new(), asked: None, reply: None }
+        Definition {
+            files,
+            program: ready(),
+            begun: false,
+            memo: Memo::new(),
+            logs: Vec::new(),
+            asked: None,
+            reply: None,
+        }
     }
 
     /// Runs the next slice.
@@ -67,6 +76,13 @@ impl Definition {
                 return Defining::Done(Err(self.diagnose(failure)));
             }
         };
+        if !self.begun {
+            let Some(prepared) = program.prepare() else { return Defining::Slice };
+            if let Err(failure) = prepared.and_then(|()| vm.start_top_level()) {
+                return Defining::Done(Err(self.diagnose(failure)));
+            }
+            self.begun = true;
+        }
         match vm.resume(self.reply.take()) {
             Step::Slice => Defining::Slice,
             Step::Request(Request::Log(text)) => {
@@ -112,9 +128,10 @@ impl Definition {
     ) -> Result<Box<Defined>, Vec<Diagnostic>> {
         let defined = definitions.map_err(|failure| self.diagnose(failure))?;
         let pipeline = check(defined.jobs, defined.image, defined.problems, &self.files)?;
+        let logs = program.macro_logs().into_iter().chain(std::mem::take(&mut self.logs)).collect();
         Ok(Box::new(Defined {
             pipeline: Arc::new(pipeline),
-            logs: std::mem::take(&mut self.logs),
+            logs,
             program,
             memo: Arc::new(std::mem::take(&mut self.memo)),
         }))

@@ -9,9 +9,12 @@ use std::sync::{Arc, OnceLock};
 
 use mlua::chunk::ChunkMode;
 use mlua::thread::ThreadStatus;
-use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Thread, Value as LuaValue, VmState};
+use mlua::{
+    Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Thread, Value as LuaValue, VmState,
+};
 use serde_json::Value;
 
+use super::advice::instead_of;
 use super::program::Program;
 use super::request::{self, Reply, Request};
 use super::stdlib;
@@ -20,7 +23,7 @@ use crate::pipeline::{Diagnostic, Place, RawJob};
 use crate::pipeline::{JobOptions, Needs};
 
 /// Instructions between two looks of the meter.
-const UNIT: u32 = 1_000;
+pub(super) const UNIT: u32 = 1_000;
 /// Units in a slice: a busy script gives the thread back after about 100,000 instructions.
 const UNITS_PER_SLICE: u64 = 100;
 /// Units that a script may run where it cannot be suspended (inside a metamethod that a built-in function calls).
@@ -50,17 +53,21 @@ pub struct Failure {
 
 /// Counts instructions and remembers that a script is to die, for the hook and for `pcall`.
 #[derive(Debug, Default)]
-struct Meter {
-    units: AtomicU64,
+pub(super) struct Meter {
+    pub units: AtomicU64,
     /// Units since the script was last suspended.
-    stuck: AtomicU64,
-    limit: u64,
-    killed: AtomicBool,
+    pub stuck: AtomicU64,
+    pub limit: u64,
+    pub killed: AtomicBool,
 }
 
 impl Meter {
+    pub fn new(limits: &Limits) -> Meter {
+        Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() }
+    }
+
     /// Counts one unit; what the hook shall do.
-    fn count(&self) -> mlua::Result<VmState> {
+    pub fn count(&self) -> mlua::Result<VmState> {
         let units = self.units.fetch_add(1, Ordering::Relaxed) + 1;
         let stuck = self.stuck.fetch_add(1, Ordering::Relaxed) + 1;
         if units > self.limit || stuck > UNITS_STUCK {
@@ -135,7 +142,7 @@ impl Vm {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         lua.set_memory_limit(limits.vm_bytes)?;
-        let meter = Arc::new(Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() });
+        let meter = Arc::new(Meter::new(limits));
         let native = natives(&lua, &meter, &program)?;
         let host: Table = load_host(&lua)?.call((lua.globals(), native))?;
         stdlib::install(&lua, &lua.globals(), seed)?;
@@ -300,6 +307,10 @@ fn natives(lua: &Lua, meter: &Arc<Meter>, program: &Arc<Program>) -> mlua::Resul
     let modules = Arc::clone(program);
     native.raw_set("load_module", lua.create_function(move |lua, name: String| modules.load_module(lua, &name))?)?;
     native.raw_set(
+        "instead_of",
+        lua.create_function(|_, name: LuaString| Ok(instead_of(&name.to_string_lossy(), false)))?,
+    )?;
+    native.raw_set(
         "describe",
         lua.create_function(|_, value: LuaValue| {
             Ok(match value {
@@ -403,8 +414,8 @@ mod tests {
     use crate::engine::Source;
 
     fn program(text: &str) -> Result<Arc<Program>, Failure> {
-        let source = Source { file: ".quire/ci.lua".into(), text: text.into(), modules: BTreeMap::new() };
-        Program::compile(&source).map(Arc::new)
+        let source = Source { file: ".quire/ci.lua".into(), text: text.into(), ..Source::default() };
+        Program::compile(&source, &Limits::default()).map(Arc::new)
     }
 
     fn run(vm: &mut Vm, log: &mut Vec<Request>) -> Step {
@@ -508,7 +519,7 @@ mod tests {
             ),
             (
                 "\nrequire 'nope'",
-                "module \"nope\" is not there: looked for .quire/lib/nope.lua and .quire/lib/nope/init.lua; .quire/lib/ has no modules",
+                "module \"nope\" is not there: looked for .quire/lib/nope.lua, .fnl, /init.lua and /init.fnl; .quire/lib/ has no modules",
                 2,
             ),
             ("coroutine.yield()", "coroutine.yield is called outside a coroutine", 1),
