@@ -15,8 +15,28 @@ pub struct Source {
     pub text: Vec<u8>,
     /// File name relative to the workspace (`.quire/lib/x.lua`) to text.
     pub modules: BTreeMap<String, Vec<u8>>,
-    /// The Fennel compiler; needed where the pipeline or a module that it loads is Fennel.
-    pub fennel: Option<FennelCompiler>,
+    /// The Fennel compiler, where a file is Fennel.
+    pub fennel: Compiler,
+}
+
+impl Source {
+    /// The text of each file, for excerpts.
+    pub(crate) fn texts(&self) -> BTreeMap<String, String> {
+        let all = std::iter::once((&self.file, &self.text)).chain(&self.modules);
+        all.map(|(file, text)| (file.clone(), String::from_utf8_lossy(text).into_owned())).collect()
+    }
+}
+
+/// What came of looking for the Fennel compiler.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Compiler {
+    /// Nobody looked: no file is Fennel.
+    #[default]
+    NotSought,
+    /// It is there.
+    Found(FennelCompiler),
+    /// It is in none of these places, as people may read them.
+    NotFound(String),
 }
 
 /// The reference compiler of Fennel: one file of Lua, 1.5.2 or newer. It runs in a VM of its own.

@@ -19,11 +19,15 @@ use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Va
 use super::program::{MODULES, error_text};
 use super::stdlib;
 use super::vm::{Failure, Meter, UNIT, compile};
-use crate::engine::{FennelCompiler, Limits, Source};
-use crate::pipeline::{Diagnostic, Place};
+use crate::engine::{Compiler, FennelCompiler, Limits, Source};
+use crate::pipeline::{Diagnostic, Place, check};
 
 /// The oldest compiler that will do: the first whose macros see call sites and whose `compiler` scope is what the driver wants.
-pub const OLDEST: [u32; 3] = [1, 5, 2];
+const OLDEST: [u32; 3] = [1, 5, 2];
+
+/// How the compiler is installed, for people.
+pub const INSTALL: &str = "install Fennel 1.5.2 or newer: `apt install fennel` (Debian, Ubuntu), `dnf install fennel` (Fedora), \
+    `pacman -S fennel` (Arch), `brew install fennel` (Homebrew) or `luarocks install fennel`; or name a fennel.lua in QUIRE_FENNEL";
 
 /// The globals that a pipeline has: the compiler calls all others unknown.
 const GLOBALS: &[&str] = &[
@@ -138,35 +142,39 @@ struct CompilerVm {
     step: Function,
     meter: Arc<Meter>,
     source: Arc<Source>,
+    /// Where the compiler was found.
+    path: String,
     bytes: usize,
     lua: Lua,
 }
 
 impl CompilerVm {
     fn new(source: Arc<Source>, limits: &Limits) -> Result<CompilerVm, Failure> {
-        if source.fennel.is_none() {
-            let message = "the pipeline needs the Fennel compiler, and none was given".to_owned();
-            return Err(Failure { message, place: None });
-        }
-        CompilerVm::build(source, limits).map_err(|error| Failure {
+        let compiler = match &source.fennel {
+            Compiler::Found(compiler) => compiler.clone(),
+            Compiler::NotFound(places) => return Err(missing(places)),
+            Compiler::NotSought => return Err(missing("no place")),
+        };
+        CompilerVm::build(source, compiler, limits).map_err(|error| Failure {
             message: format!("the Fennel compiler's VM could not be made: {}", error_text(&error)),
             place: None,
         })
     }
 
-    fn build(source: Arc<Source>, limits: &Limits) -> mlua::Result<CompilerVm> {
+    fn build(source: Arc<Source>, compiler: FennelCompiler, limits: &Limits) -> mlua::Result<CompilerVm> {
         const DRIVER: &str = include_str!("prelude/fennel.lua");
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
         let lua = Lua::new_with(libraries, LuaOptions::new())?;
         lua.set_memory_limit(limits.vm_bytes)?;
         let meter = Arc::new(Meter::new(limits));
         let driver = lua.load(DRIVER).set_name("=quire.fennel").into_function()?;
-        let (installed, step): (Function, Function) = driver.call((lua.globals(), natives(&lua, &meter, &source)?))?;
+        let (installed, step): (Function, Function) =
+            driver.call((lua.globals(), natives(&lua, &meter, &source, compiler.text)?))?;
         stdlib::install(&lua, &lua.globals(), 0)?;
         installed.call::<()>(())?;
         let counting = Arc::clone(&meter);
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |_, _| counting.count())?;
-        Ok(CompilerVm { step, meter, source, bytes: limits.vm_bytes, lua })
+        Ok(CompilerVm { step, meter, source, path: compiler.path, bytes: limits.vm_bytes, lua })
     }
 
     /// Runs a slice; gives a file that is finished, `wanted` or one that was begun before.
@@ -201,7 +209,7 @@ impl CompilerVm {
 
     /// Why the compilation of `file` failed: what the driver caught.
     fn said(&self, file: &str, value: &LuaValue) -> Failure {
-        let path = self.source.fennel.as_ref().map(|fennel| fennel.path.as_str()).unwrap_or_default();
+        let path = &self.path;
         match value {
             LuaValue::String(text) => self.failed(file, &text.to_string_lossy()),
             LuaValue::Error(error) => self.failed(file, &error_text(error)),
@@ -251,6 +259,12 @@ impl CompilerVm {
     }
 }
 
+/// No compiler; what to do stands behind the semicolon.
+fn missing(places: &str) -> Failure {
+    let message = format!("the Fennel compiler is not installed: looked at {places}; {INSTALL}");
+    Failure { message, place: None }
+}
+
 fn at(file: &str, line: u32) -> Option<Place> {
     Some(Place { file: file.to_owned(), line, column: None })
 }
@@ -268,7 +282,7 @@ fn read(value: &LuaValue, lines: Option<Table>, logs: Option<Table>) -> Result<O
 }
 
 /// What the driver needs of Rust.
-fn natives(lua: &Lua, meter: &Arc<Meter>, source: &Arc<Source>) -> mlua::Result<Table> {
+fn natives(lua: &Lua, meter: &Arc<Meter>, source: &Arc<Source>, compiler: Vec<u8>) -> mlua::Result<Table> {
     let native = lua.create_table()?;
     native.raw_set("library", MODULES)?;
     native.raw_set("globals", lua.create_sequence_from(GLOBALS.iter().copied())?)?;
@@ -282,14 +296,7 @@ fn natives(lua: &Lua, meter: &Arc<Meter>, source: &Arc<Source>) -> mlua::Result<
             main.or_else(|| texts.modules.get(&file)).map(|text| lua.create_string(text)).transpose()
         })?,
     )?;
-    let compiler = Arc::clone(source);
-    native.raw_set(
-        "compiler",
-        lua.create_function(move |lua, ()| {
-            let text = compiler.fennel.as_ref().map(|fennel| fennel.text.as_slice()).unwrap_or_default();
-            compile(lua, "=fennel", text)
-        })?,
-    )?;
+    native.raw_set("compiler", lua.create_function(move |lua, ()| compile(lua, "=fennel", &compiler))?)?;
     native.raw_set("is_new_enough", lua.create_function(|_, version: String| Ok(is_new_enough(&version)))?)?;
     Ok(native)
 }
@@ -304,16 +311,22 @@ fn is_new_enough(version: &str) -> bool {
 /// The Lua that the compiler makes of one Fennel file of the source, as people may read it.
 ///
 /// # Errors
-/// The compiler's, at their places.
-pub fn compile_fennel(source: &Source, file: &str, limits: &Limits) -> Result<String, Diagnostic> {
-    let told =
-        |failure: Failure| Diagnostic { message: failure.message, place: failure.place, ..Diagnostic::default() };
-    let vm = CompilerVm::new(Arc::new(source.clone()), limits).map_err(told)?;
-    loop {
-        if let Some((_, result)) = vm.step(file) {
-            return result.map(|output| String::from_utf8_lossy(&output.lua).into_owned()).map_err(told);
+/// What the compiler says, at its place.
+pub fn compile_fennel(source: &Source, file: &str, limits: &Limits) -> Result<String, Vec<Diagnostic>> {
+    let compiled = || {
+        let vm = CompilerVm::new(Arc::new(source.clone()), limits)?;
+        loop {
+            if let Some((_, result)) = vm.step(file) {
+                return result;
+            }
         }
-    }
+    };
+    let failure: Failure = match compiled() {
+        Ok(output) => return Ok(String::from_utf8_lossy(&output.lua).into_owned()),
+        Err(failure) => failure,
+    };
+    let diagnostic = Diagnostic { message: failure.message, place: failure.place, ..Diagnostic::default() };
+    Err(check(Vec::new(), None, vec![diagnostic], &source.texts()).err().unwrap_or_default())
 }
 
 /// The version that the compiler says it is.
@@ -325,7 +338,7 @@ pub fn fennel_version(compiler: &FennelCompiler) -> Result<String, String> {
     let source = Source {
         file: file.clone(),
         text: b"(eval-compiler (print version))".to_vec(),
-        fennel: Some(compiler.clone()),
+        fennel: Compiler::Found(compiler.clone()),
         ..Source::default()
     };
     let vm = CompilerVm::new(Arc::new(source), &Limits::default()).map_err(|failure| failure.message)?;

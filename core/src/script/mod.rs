@@ -10,7 +10,7 @@ mod request;
 mod stdlib;
 mod vm;
 
-pub use fennel::{OLDEST as OLDEST_FENNEL, compile_fennel, fennel_version};
+pub use fennel::{INSTALL as INSTALL_FENNEL, compile_fennel, fennel_version};
 pub use program::{MODULES, Program};
 pub use request::{CommandText, Reply, Request, ShRequest, ShResult};
 pub use vm::{Definitions, Failure, JobFacts, Step, Vm};

@@ -5,7 +5,7 @@ use std::env;
 use std::fs;
 use std::sync::OnceLock;
 
-use quire_core::engine::{Defined, Defining, Definition, FennelCompiler, Limits, Source};
+use quire_core::engine::{Compiler, Defined, Defining, Definition, FennelCompiler, Limits, Source};
 use quire_core::pipeline::Diagnostic;
 
 /// Where `quire-ci` looks first, of the machine's own places.
@@ -27,7 +27,12 @@ pub fn compiler() -> FennelCompiler {
 pub fn source(files: &[(&str, &str)]) -> Source {
     let (file, text) = files[0];
     let modules = files[1..].iter().map(|(file, text)| (format!(".quire/lib/{file}"), text.as_bytes().to_vec()));
-    Source { file: format!(".quire/{file}"), text: text.into(), modules: modules.collect(), fennel: Some(compiler()) }
+    Source {
+        file: format!(".quire/{file}"),
+        text: text.into(),
+        modules: modules.collect(),
+        fennel: Compiler::Found(compiler()),
+    }
 }
 
 /// Runs the top level.

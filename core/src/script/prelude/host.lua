@@ -57,7 +57,7 @@ local function describe(value)
     info.message = value
     info.prefixed = true
   elseif kind == "table" and rawequal(raw_getmetatable(value), ModuleError) then
-    info = value
+    info = { message = value.message, file = value.file or file, line = value.line or line, column = value.column }
   elseif kind == "table" and rawequal(raw_getmetatable(value), CommandError) then
     info.message, info.exit = value.message, value.exit
     info.file, info.line = rawget(value, "file") or file, rawget(value, "line") or line
