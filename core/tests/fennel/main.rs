@@ -2,5 +2,6 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the compiler is read from the machine")]
 
+mod modules;
 mod places;
 mod support;

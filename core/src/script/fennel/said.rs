@@ -32,7 +32,8 @@ pub(super) fn read(text: &str, file: &str, source: &Source) -> Failure {
     {
         message = format!("{name} is not there in a pipeline; {advice}");
     } else {
-        let tries: Vec<&str> = tail.lines().filter_map(|line| line.strip_prefix("* Try ")?.strip_suffix('.')).collect();
+        let mut tries: Vec<&str> =
+            tail.lines().filter_map(|line| line.strip_prefix("* Try ")?.strip_suffix('.')).collect();
         if !tries.is_empty() {
             message = format!("{message}; try {}", tries.join(", or "));
         } else if let Some(called) = called.filter(|called| called.file != place.file) {

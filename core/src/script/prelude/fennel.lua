@@ -10,7 +10,7 @@ local raw, native = ...
 local pcall, xpcall, error, load, setmetatable = raw.pcall, raw.xpcall, raw.error, raw.load, raw.setmetatable
 local next, type, rawget, getmetatable, select = raw.next, raw.type, raw.rawget, raw.getmetatable, raw.select
 local create, resume, status = raw.coroutine.create, raw.coroutine.resume, raw.coroutine.status
-local gsub, sub, concat, pack = raw.string.gsub, raw.string.sub, raw.table.concat, raw.table.pack
+local gsub, sub, find_text, concat, pack = raw.string.gsub, raw.string.sub, raw.string.find, raw.table.concat, raw.table.pack
 local killed, text_of = native.killed, native.text
 local G = raw
 
@@ -30,38 +30,90 @@ local function handled(handler, ok, ...)
   return false, handler(...)
 end
 
-local function install()
+-- The compiler is given Lua's own functions where they are quicker and nothing of a macro's can lead them astray; macros are
+-- given the standard library. Methods of strings are the same for both.
+local function copy_of(t)
+  local copy = {}
+  for key, value in next, t do copy[key] = value end
+  return copy
+end
+
+-- Lua's own matcher for a short text and a pattern of little choice, the library's for all else.
+local is_quick = setmetatable({}, { __index = function(t, pattern)
+  local quick = false
+  if type(pattern) == "string" then
+    local _, choices = gsub(pattern, "[-*+?]", "")
+    quick = choices <= 2 and #pattern <= 50
+    t[pattern] = quick
+  end
+  return quick
+end })
+
+local function quick(own, safe)
+  return function(text, pattern, third, ...)
+    if type(text) == "string" and #text <= 100 and pattern ~= nil and is_quick[pattern] and type(third) ~= "function" and type(third) ~= "table" then
+      return own(text, pattern, third, ...)
+    end
+    return safe(text, pattern, third, ...)
+  end
+end
+
+local own_methods = copy_of(raw.string)
+local E = { pairs = raw.pairs, ipairs = raw.ipairs, next = next, setmetatable = setmetatable, string = own_methods }
+E._G = E
+local macro_globals = {}
+
+local function installed()
+  for _, name in next, { "find", "match", "gsub" } do G.string[name] = quick(own_methods[name], G.string[name]) end
   local tostring = G.tostring
   local loaded, preload = {}, {}
-  G.pcall = function(f, ...) return after_pcall(pcall(f, ...)) end
-  G.xpcall = function(f, handler, ...) return handled(handler, after_pcall(pcall(f, ...))) end
-  -- The compiler keeps what it knows of functions in a weak table. A finalizer would run where no hook sees it.
-  G.setmetatable = function(t, meta)
-    if type(meta) == "table" and rawget(meta, "__gc") ~= nil then error("setmetatable: __gc is not available in a macro", 0) end
-    return setmetatable(t, meta)
+  for _, name in next, { "assert", "error", "getmetatable", "math", "rawequal", "rawget", "rawlen", "rawset", "select", "table",
+    "tonumber", "tostring", "type", "utf8", "_VERSION" } do
+    E[name] = G[name]
+    macro_globals[name] = G[name]
   end
-  G.load = function(code, name, _, env)
+  E.table = copy_of(G.table)
+  local insert = G.table.insert
+  E.table.insert = function(t, a, b)
+    if b ~= nil then return insert(t, a, b) end
+    t[#t + 1] = a
+  end
+  E.tostring = function(value)
+    if type(value) == "string" then return value end
+    local meta = type(value) == "table" and getmetatable(value)
+    local show = type(meta) == "table" and rawget(meta, "__tostring")
+    if show then return show(value) end
+    return tostring(value)
+  end
+  macro_globals.setmetatable, macro_globals.ipairs, macro_globals.next = G.setmetatable, G.ipairs, G.next
+  macro_globals.getmetatable = function(value)
+    if type(value) == "string" then error("getmetatable: the methods of strings are not to be changed", 0) end
+    return G.getmetatable(value)
+  end
+  E.pcall = function(f, ...) return after_pcall(pcall(f, ...)) end
+  E.xpcall = function(f, handler, ...) return handled(handler, after_pcall(pcall(f, ...))) end
+  macro_globals.pcall, macro_globals.xpcall = E.pcall, E.xpcall
+  macro_globals.print = function(...)
+    local words = pack(...)
+    for i = 1, words.n do words[i] = tostring(words[i]) end
+    logs[#logs + 1] = concat(words, "\t", 1, words.n)
+  end
+  E.load = function(code, name, _, env)
     if type(code) ~= "string" then return nil, "load wants a text" end
-    return load(code, name or "=(macro)", "t", env or G)
+    return load(code, name or "=(macro)", "t", env or E)
   end
-  G.require = function(name)
+  E.require = function(name)
     local module = loaded[name]
     if module ~= nil then return module end
-    if name == "utf8" or name == "string" or name == "table" or name == "math" then return G[name] end
+    if name == "utf8" then return E.utf8 end
     if not preload[name] then error("module '" .. tostring(name) .. "' is not there", 0) end
     module = preload[name](name)
     if module == nil then module = true end
     loaded[name] = module
     return module
   end
-  G.package = { preload = preload, loaded = loaded, searchers = {}, path = "", config = "/\n;\n?\n!\n-\n" }
-  G.debug = { traceback = function(message) return message end, getinfo = function() end }
-  G.print = function(...)
-    local words = pack(...)
-    for i = 1, words.n do words[i] = tostring(words[i]) end
-    logs[#logs + 1] = concat(words, "\t", 1, words.n)
-  end
-  for _, name in next, { "coroutine", "loadfile", "dofile", "collectgarbage", "warn" } do G[name] = nil end
+  E.package = { preload = preload, loaded = loaded, searchers = {}, path = "", config = "/\n;\n?\n!\n-\n" }
+  E.debug = { traceback = function(message) return message end, getinfo = function() end }
 end
 
 -- Macro modules ----------------------------------------------------------------------------------------------------------
@@ -80,8 +132,7 @@ end
 local function fennel_macros(name)
   local text, file = find(name, { ".fnl", "/init-macros.fnl", "/init.fnl" })
   if not text then return nil end
-  local own = {}
-  for key, value in next, options do own[key] = value end
+  local own = copy_of(options)
   own["module-name"], own.filename, own.env, own.allowedGlobals = name, file, "_COMPILER", nil
   -- A macro that fails names a line of the Lua that runs: let it be that of the file.
   own.correlate = true
@@ -91,7 +142,28 @@ end
 local function lua_macros(name)
   local text, file = find(name, { ".lua", "/init.lua" })
   if not text then return nil end
-  return specials["load-code"](text, specials["make-compiler-env"](), "@" .. file), file
+  return specials["load-code"](text, specials["make-compiler-env"](nil, nil, nil, options), "@" .. file), file
+end
+
+-- What `require` gives in a macro module.
+local function require_macros(name)
+  local loaded = fennel["macro-loaded"]
+  if loaded[name] == nil then
+    if name == "fennel" then return { view = fennel.view } end
+    local load_module, file = fennel_macros(name)
+    if not load_module then load_module, file = lua_macros(name) end
+    compiler.assert(load_module, name .. " module not found.")
+    loaded[name] = load_module(name, file)
+  end
+  return loaded[name]
+end
+
+-- The globals of the macros of one file.
+local function macro_env()
+  local env = copy_of(macro_globals)
+  env.string, env.table, env.math, env.utf8 = copy_of(G.string), copy_of(G.table), copy_of(G.math), copy_of(G.utf8)
+  env.pairs, env.require = E.require("fennel.utils").stablepairs, require_macros
+  return env
 end
 
 -- Places -----------------------------------------------------------------------------------------------------------------
@@ -99,7 +171,7 @@ end
 -- What a macro of the same file made stands where the macro was called, not where its template is: Fennel itself does this
 -- only for macros of other files. What the macro was given keeps its place.
 local function placed_at_call(call, made)
-  if not call.line then return nil end
+  if not call.line or type(made) ~= "table" or fennel["ast-source"](made)["from-macro?"] then return nil end
   local seen = {}
   local function pass(node)
     if type(node) ~= "table" or seen[node] then return end
@@ -136,19 +208,53 @@ local function lines_of(file, map)
   return lines
 end
 
+-- Lua that is written into the file: each of its lines becomes one of the compiler's own, or its map would not be one of lines.
+local function raw_lua(special)
+  return function(ast, scope, parent, ...)
+    local from = #parent
+    local made = special(ast, scope, parent, ...)
+    for i = #parent, from + 1, -1 do
+      local text, line = parent[i].leaf, ast.line
+      local at = type(text) == "string" and find_text(text, "\n", 1, true)
+      if at then
+        G.table.remove(parent, i)
+        local n = i
+        for part in (text .. "\n"):gmatch("(.-)\n") do
+          local source = { filename = ast.filename, line = line and line + n - i }
+          G.table.insert(parent, n, { leaf = part, ast = source })
+          n = n + 1
+        end
+      end
+    end
+    return made
+  end
+end
+
 -- Compiling --------------------------------------------------------------------------------------------------------------
 
+-- A tenth of the compiler's text is its prompt for people, which nobody is shown here: it need not be read.
+local function without_repl(text)
+  local from = find_text(text, 'package.preload["fennel.repl"] =', 1, true)
+  local to = from and find_text(text, '\npackage.preload["fennel.specials"] =', from, true)
+  if not to then return text end
+  return sub(text, 1, from - 1) .. 'package.preload["fennel.repl"] = function() return false end' .. sub(text, to)
+end
+
 local function start()
-  fennel = native.compiler()("fennel")
+  local chunk, why = load(without_repl(native.compiler()), "=fennel", "t", E)
+  if not chunk then error({ foreign = why }, 0) end
+  fennel = chunk("fennel")
   local version = type(fennel) == "table" and fennel.version
   if type(version) ~= "string" then error({ foreign = true }, 0) end
   if not native.is_new_enough(version) then error({ version = version }, 0) end
-  G.package.loaded.fennel = fennel
-  compiler, specials = G.require("fennel.compiler"), G.require("fennel.specials")
+  E.package.loaded.fennel = fennel
+  compiler, specials = E.require("fennel.compiler"), E.require("fennel.specials")
   local searchers = fennel["macro-searchers"]
   for i = 1, #searchers do searchers[i] = nil end
   searchers[1], searchers[2] = fennel_macros, lua_macros
-  compiler.scopes.global.specials.include = function(ast)
+  local special_forms = compiler.scopes.global.specials
+  special_forms.lua = raw_lua(special_forms.lua)
+  special_forms.include = function(ast)
     compiler.assert(false, "include is not there in a pipeline; (require :name) loads a module of " .. LIBRARY, ast)
   end
 end
@@ -158,6 +264,7 @@ local function options_for(file)
   for i = 1, #native.globals do allowed[i] = native.globals[i] end
   return {
     filename = file, allowedGlobals = allowed, useMetadata = false, ["error-pinpoint"] = false, warn = function() end,
+    compilerEnv = macro_env(),
     plugins = { { name = "quire", versions = { fennel.version }, macroexpand = placed_at_call } },
   }
 end
@@ -170,7 +277,7 @@ local function compile(file)
   local text, map = fennel.compileString(text_of(file), options)
   local _, breaks = gsub(text, "\n", "")
   if #map == breaks + 1 then return text, lines_of(file, map), logs end
-  -- Lua written into the file by hand, over several lines: the map is not one of lines.
+  -- The value of a `lua` form has several lines: the map is not one of lines.
   logs = {}
   options = options_for(file)
   options.correlate = true
@@ -188,4 +295,4 @@ local function step(file)
   return current_file, answer[1], answer[2], answer[3], answer[4]
 end
 
-return install, step
+return installed, step
