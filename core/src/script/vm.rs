@@ -15,6 +15,7 @@ use mlua::{
 use serde_json::Value;
 
 use super::advice::instead_of;
+use super::fennel::is_fennel;
 use super::program::Program;
 use super::request::{self, Reply, Request};
 use super::stdlib;
@@ -256,7 +257,8 @@ impl Vm {
     }
 
     fn output(&self, value: LuaValue) -> Result<Option<Value>, Failure> {
-        if value.is_nil() {
+        // A function of Fennel always returns the value of its last form, meant or not: a table is meant.
+        if value.is_nil() || (is_fennel(self.program.file()) && !value.is_table()) {
             return Ok(None);
         }
         let is_result = || self.host.raw_get::<Function>("is_result")?.call::<bool>(&value);

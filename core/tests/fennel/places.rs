@@ -105,7 +105,7 @@ fn in_the_middle() {
     check(
         "(lua \"local a\nlocal b = a.x\")",
         &[],
-        "error: attempt to index a nil value (local 'a')\n  --> .quire/ci.fnl:3:11\n   |\n 3 | local b = a.x\")\n   |           ^",
+        "error: attempt to index a nil value (local 'a')\n  --> .quire/ci.fnl:3\n   |\n 3 | local b = a.x\")\n   |",
     );
     check("(print (lua \"\" \"1 +\n2\"))\n(error :x)", &[], "error: x\n  --> .quire/ci.fnl:5");
 }

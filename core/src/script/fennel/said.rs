@@ -34,6 +34,10 @@ pub(super) fn read(text: &str, file: &str, source: &Source) -> Failure {
     } else {
         let mut tries: Vec<&str> =
             tail.lines().filter_map(|line| line.strip_prefix("* Try ")?.strip_suffix('.')).collect();
+        // A macro's failure is told again in that of its caller.
+        if let Some(again) = tries.iter().skip(1).position(|other| tries.first() == Some(other)) {
+            tries.truncate(again + 1);
+        }
         if !tries.is_empty() {
             message = format!("{message}; try {}", tries.join(", or "));
         } else if let Some(called) = called.filter(|called| called.file != place.file) {

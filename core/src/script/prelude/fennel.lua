@@ -220,7 +220,8 @@ local function raw_lua(special)
         G.table.remove(parent, i)
         local n = i
         for part in (text .. "\n"):gmatch("(.-)\n") do
-          local source = { filename = ast.filename, line = line and line + n - i }
+          local source = fennel.list()
+          source.filename, source.line = ast.filename, line and line + n - i
           G.table.insert(parent, n, { leaf = part, ast = source })
           n = n + 1
         end

@@ -711,8 +711,10 @@ return {
     deferred[#deferred] = nil
     return f
   end,
+  -- A command's result, or a list that begins with one: what rt.all gives, and the last value of many a Fennel function.
   is_result = function(value)
     local meta = raw_type(value) == "table" and raw_getmetatable(value)
+    if meta == nil and raw_type(value[1]) == "table" then meta = raw_getmetatable(value[1]) end
     return rawequal(meta, Result) or rawequal(meta, HandleMeta)
   end,
 }
