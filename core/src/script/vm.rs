@@ -446,7 +446,8 @@ mod tests {
         let defined = vm.definitions().expect("definitions");
         assert_eq!(defined.problems, []);
         assert_eq!(defined.jobs.len(), 1);
-        vm.start_job(&JobFacts { id: "a".into(), attempt: 1, ..JobFacts::default() }).expect("starts");
+        let facts = JobFacts { id: "a".into(), attempt: 1, pushed_at_ms: Some(5), ..JobFacts::default() };
+        vm.start_job(&facts).expect("starts");
         let end = run(&mut vm, &mut log);
         (end, log)
     }
@@ -495,6 +496,22 @@ mod tests {
     fn memory_is_bounded() {
         let failure = failure("local t = {} for i = 1, 1e9 do t[i] = {i} end");
         assert!(failure.message.contains("memory"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_dash_is_an_underscore() {
+        let (end, _) = job("assert(rt['read-file'] == rt.read_file and rt['write-file'] == rt.write_file)
+            assert(rt.push['pushed-at-ms'] == rt.push.pushed_at_ms and rt.params['no-such'] == nil)
+            return {rt.push['pushed-at-ms']}");
+        assert!(matches!(end, Step::Returned(Ok(Some(_)))), "{end:?}");
+        let text = "local ci = require 'quire.ci' ci.defaults {['allow-failure'] = true} ci.job('a', function() end)
+            ci.job('b', {['allow-failure'] = false}, function() end)";
+        let mut vm = Vm::new(program(text).expect("compiles"), &Limits::default(), 7).expect("a VM");
+        vm.start_top_level().expect("starts");
+        assert!(matches!(run(&mut vm, &mut Vec::new()), Step::Returned(Ok(_))));
+        let defined = vm.definitions().expect("definitions");
+        let allowed: Vec<bool> = defined.jobs.iter().map(|job| job.options.allow_failure).collect();
+        assert_eq!((allowed, defined.problems), (vec![true, false], vec![]));
     }
 
     #[test]

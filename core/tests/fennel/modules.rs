@@ -62,6 +62,17 @@ fn macros_have_no_files_and_nothing_of_the_machine() {
 }
 
 #[test]
+fn the_compiler_knows_the_globals_of_a_pipeline() {
+    let defined = |text: String| {
+        let text = format!("(let [ci (require :quire.ci)] (ci.job :a (fn [])))\n{text}");
+        define(&[("ci.fnl", &text)]).unwrap_or_else(|errors| panic!("{errors:?}"))
+    };
+    let names = defined("(each [name (pairs _G)] (print name))".into()).logs.clone();
+    assert!(names.len() > 20, "{names:?}");
+    defined(format!("(print {})", names.join(" ")));
+}
+
+#[test]
 fn nothing_hangs_and_nothing_grows_without_end() {
     let limits = Limits { instructions: 20_000_000, ..Limits::default() };
     let huge = format!("(print [{}])", "1 ".repeat(2 * 1024 * 1024));

@@ -150,3 +150,27 @@ fn twins_give_the_same_orders() {
         assert_eq!(lua.iter().any(|order| order.contains("job_retried")), fail);
     }
 }
+
+#[test]
+fn modules_are_compiled_inside_jobs_and_last_values_are_no_outputs() {
+    let source = super::support::source(&[
+        (
+            "ci.fnl",
+            "(local ci (require :quire.ci))
+             (ci.job :good (fn [rt] (let [late (require :late)] (rt.sh late.command) late.command)))
+             (ci.job :all (fn [rt] (rt.all [:a :b])))
+             (ci.job :bad {:allow-failure true} (fn [rt]
+               (print (pcall require :broken))
+               (rt.sh 7)))",
+        ),
+        ("late.fnl", "{:command :echo-late}"),
+        ("broken.fnl", "(local x 1)\n(foo)"),
+    ]);
+    let (orders, outcome) = orders(source, false);
+    let all = orders.join("\n");
+    assert_eq!(outcome, RunOutcome::Complete);
+    assert!(all.contains("\"cmd\":\"echo-late\"") && !all.contains("\"output\""), "{all}");
+    assert!(all.contains("false\\t.quire/lib/broken.fnl:2: unknown identifier: foo"), "{all}");
+    let place = "\"file\":\".quire/ci.fnl\",\"line\":6";
+    assert!(orders.iter().any(|order| order.contains("rt.sh wants a command") && order.contains(place)), "{all}");
+}
