@@ -10,10 +10,12 @@
 mod lines;
 mod said;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
+use mlua::chunk::ChunkMode;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value as LuaValue};
 
 use super::program::{MODULES, error_text};
@@ -289,7 +291,7 @@ fn read(value: &LuaValue, lines: Option<Table>, logs: Option<Table>) -> Result<O
 }
 
 /// What the driver needs of Rust.
-fn natives(lua: &Lua, meter: &Arc<Meter>, source: &Arc<Source>, compiler: Vec<u8>) -> mlua::Result<Table> {
+fn natives(lua: &Lua, meter: &Arc<Meter>, source: &Arc<Source>, compiler: Arc<[u8]>) -> mlua::Result<Table> {
     let native = lua.create_table()?;
     native.raw_set("library", MODULES)?;
     native.raw_set("globals", lua.create_sequence_from(GLOBALS.iter().copied())?)?;
@@ -303,9 +305,28 @@ fn natives(lua: &Lua, meter: &Arc<Meter>, source: &Arc<Source>, compiler: Vec<u8
             main.or_else(|| texts.modules.get(&file)).map(|text| lua.create_string(text)).transpose()
         })?,
     )?;
-    native.raw_set("compiler", lua.create_function(move |lua, ()| lua.create_string(&compiler))?)?;
+    native.raw_set(
+        "compiler",
+        lua.create_function(move |lua, env: Table| {
+            let text = without_prompt(&compiler);
+            let chunk = lua.load(&*text).set_name("=fennel").set_mode(ChunkMode::Text).set_environment(env);
+            Ok(chunk.into_function().map_err(|error| error_text(&error)))
+        })?,
+    )?;
     native.raw_set("is_new_enough", lua.create_function(|_, version: String| Ok(is_new_enough(&version)))?)?;
     Ok(native)
+}
+
+/// A tenth of the compiler's text is its prompt for people, which nobody is shown here: it need not be read.
+fn without_prompt(text: &[u8]) -> Cow<'_, [u8]> {
+    const PROMPT: &[u8] = b"package.preload[\"fennel.repl\"] =";
+    const NEXT: &[u8] = b"\npackage.preload[\"fennel.specials\"] =";
+    let found = || {
+        let from = memchr::memmem::find(text, PROMPT)?;
+        let to = from + memchr::memmem::find(text.get(from..)?, NEXT)?;
+        Some([text.get(..from)?, PROMPT, b" function() return false end", text.get(to..)?].concat())
+    };
+    found().map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// Numbers up to the first that is none: `1.5.3-dev` is 1.5.3.

@@ -106,7 +106,8 @@ fn the_compiler_is_checked() {
         let errors = define_within(&source, &Limits::default()).expect_err("an error");
         errors.iter().map(ToString::to_string).collect::<String>()
     };
-    let found = |text: &str| Compiler::Found(FennelCompiler { path: "/x/fennel.lua".into(), text: text.into() });
+    let found =
+        |text: &str| Compiler::Found(FennelCompiler { path: "/x/fennel.lua".into(), text: text.as_bytes().into() });
     for (fennel, message) in [
         (Compiler::NotFound("/a, /b".into()), "the Fennel compiler is not installed: looked at /a, /b"),
         (found("return {version = '1.5.1'}"), "Fennel 1.5.1 at /x/fennel.lua is too old: quire needs 1.5.2 or newer"),
@@ -142,5 +143,16 @@ fn the_same_text_gives_the_same_lua() {
     let first = compile();
     for _ in 0..10 {
         assert_eq!(compile(), first);
+    }
+}
+
+#[test]
+fn the_documentation_compiles() {
+    let blocks: Vec<&str> = include_str!("../../../docs/pipelines.md").split("```fennel\n").skip(1).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let text = block.split("```").next().unwrap_or_default();
+        let defined = define(&[("ci.fnl", text)]).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        assert!(!defined.pipeline.jobs.is_empty());
     }
 }

@@ -17,7 +17,8 @@ pub fn compiler() -> FennelCompiler {
     let read = || {
         let named = env::var("QUIRE_FENNEL").ok();
         let mut places = named.iter().map(String::as_str).chain(PLACES);
-        let found = places.find_map(|path| Some(FennelCompiler { path: path.to_owned(), text: fs::read(path).ok()? }));
+        let found =
+            places.find_map(|path| Some(FennelCompiler { path: path.to_owned(), text: fs::read(path).ok()?.into() }));
         found.expect("Fennel is not installed: run .ci/install-fennel, or name a fennel.lua in QUIRE_FENNEL")
     };
     COMPILER.get_or_init(read).clone()

@@ -39,7 +39,7 @@ impl Fennel {
         let Some(path) = &self.found else { return Ok(Compiler::NotFound(self.places())) };
         let file = fs::File::open(path).map_err(|error| (path.clone(), super::sentence(&error)))?;
         let text = super::read_bounded(file, MAX_BYTES).map_err(|why| (path.clone(), why))?;
-        Ok(Compiler::Found(FennelCompiler { path: path.display().to_string(), text }))
+        Ok(Compiler::Found(FennelCompiler { path: path.display().to_string(), text: text.into() }))
     }
 
     /// The places that were tried, for people: those of one tree as one, `/usr/share/lua/{5.4,5.3}/fennel.lua`.

@@ -233,17 +233,9 @@ end
 
 -- Compiling --------------------------------------------------------------------------------------------------------------
 
--- A tenth of the compiler's text is its prompt for people, which nobody is shown here: it need not be read.
-local function without_repl(text)
-  local from = find_text(text, 'package.preload["fennel.repl"] =', 1, true)
-  local to = from and find_text(text, '\npackage.preload["fennel.specials"] =', from, true)
-  if not to then return text end
-  return sub(text, 1, from - 1) .. 'package.preload["fennel.repl"] = function() return false end' .. sub(text, to)
-end
-
 local function start()
-  local chunk, why = load(without_repl(native.compiler()), "=fennel", "t", E)
-  if not chunk then error({ foreign = why }, 0) end
+  local chunk = native.compiler(E)
+  if not chunk then error({ foreign = true }, 0) end
   fennel = chunk("fennel")
   local version = type(fennel) == "table" and fennel.version
   if type(version) ~= "string" then error({ foreign = true }, 0) end
