@@ -73,5 +73,5 @@ fn main() {
     let (lua, fennel) = (write("lua", "ci.lua", LUA), write("fennel", "ci.fnl", FENNEL));
     compare("one file, two jobs", &lua, &fennel);
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    compare("the twins, with a module and macros", &examples.join("twin-lua"), &examples.join("twin-fennel"));
+    compare("the twins, two files", &examples.join("twin-lua"), &examples.join("twin-fennel"));
 }

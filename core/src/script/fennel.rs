@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use mlua::chunk::ChunkMode;
+use mlua::debug::Debug;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value as LuaValue};
 
 use super::program::{MODULES, error_text};
@@ -178,8 +179,6 @@ impl CompilerVm {
             driver.call((lua.globals(), natives(&lua, &meter, &source, compiler.text)?))?;
         stdlib::install(&lua, &lua.globals(), 0)?;
         installed.call::<()>(())?;
-        let counting = Arc::clone(&meter);
-        lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |_, _| counting.count())?;
         Ok(CompilerVm { step, meter, source, path: compiler.path, bytes: limits.vm_bytes, lua })
     }
 
@@ -313,8 +312,26 @@ fn natives(lua: &Lua, meter: &Arc<Meter>, source: &Arc<Source>, compiler: Arc<[u
             Ok(chunk.into_function().map_err(|error| error_text(&error)))
         })?,
     )?;
+    let counted = Arc::clone(meter);
+    native.raw_set("count", lua.create_function(move |lua, on: bool| count(lua, &counted, on))?)?;
     native.raw_set("is_new_enough", lua.create_function(|_, version: String| Ok(is_new_enough(&version)))?)?;
     Ok(native)
+}
+
+/// From here on instructions are counted, or are not, in the thread that runs and in those that it makes.
+fn count(lua: &Lua, meter: &Arc<Meter>, on: bool) -> mlua::Result<()> {
+    if !on {
+        lua.current_thread().remove_hook();
+        lua.remove_global_hook();
+        return Ok(());
+    }
+    let hook = || {
+        let meter = Arc::clone(meter);
+        move |_: &Lua, _: &Debug<'_>| meter.count()
+    };
+    let triggers = HookTriggers::new().every_nth_instruction(UNIT);
+    lua.set_global_hook(triggers, hook())?;
+    lua.current_thread().set_hook(triggers, hook())
 }
 
 /// A tenth of the compiler's text is its prompt for people, which nobody is shown here: it need not be read.

@@ -2,7 +2,6 @@
 
 (local ci (require :quire.ci))
 (local scratch (require :scratch))
-(import-macros {: deferred : log-each} :macros)
 
 (ci.defaults {:timeout "5m" :env {:GREETING "hello"}})
 
@@ -20,16 +19,16 @@
 (ci.job :test built {:retries 1 :allow-failure true :desc "Two commands at once, the second may fail"}
   (fn [rt]
     (when (not rt.push.sha) (rt.log "no commit"))
-    (log-each rt (icollect [_ result (ipairs (rt.all ["echo unit tests" ["sh" "-c" "echo style tests"]]))]
-                   (pick-values 1 (result.stdout:gsub "\n$" ""))))
+    (each [i result (ipairs (rt.all ["echo unit tests" ["sh" "-c" "echo style tests"]]))]
+      (rt.log i (pick-values 1 (result.stdout:gsub "\n$" ""))))
     (let [found (rt.sh "grep -c quire" {:stdin "nothing here\n" :check false})]
       (assert (= found.exit 1) "grep should find nothing"))))
 
 (ci.job :report [:test :build-debug] {:needs :finished}
   (fn [rt]
     (let [file "quire-report.txt"]
-      (deferred rt (rt.sh ["rm" file]))
+      (rt.defer #(rt.sh ["rm" file]))
       (rt.write-file file (rt.json.encode (rt.jobs :build-debug)))
       (rt.log (rt.read-file file))
-      (case (pcall rt.sh "exit 3")
-        (false err) (rt.log (.. "caught exit code " err.exit))))))
+      (let [(ok err) (pcall rt.sh "exit 3")]
+        (when (not ok) (rt.log (.. "caught exit code " err.exit)))))))

@@ -15,6 +15,8 @@ local killed, text_of = native.killed, native.text
 local G = raw
 
 local LIBRARY = native.library
+-- A text that is read at once, in bytes.
+local SMALL = 65536
 local fennel, compiler, specials
 local logs = {}
 
@@ -31,7 +33,7 @@ local function handled(handler, ok, ...)
 end
 
 -- The compiler is given Lua's own functions where they are quicker and nothing of a macro's can lead them astray; macros are
--- given the standard library. Methods of strings are the same for both.
+-- given the standard library. Methods of strings are the same for both: Lua's own until the first macro is loaded.
 local function copy_of(t)
   local copy = {}
   for key, value in next, t do copy[key] = value end
@@ -51,7 +53,8 @@ end })
 
 local function quick(own, safe)
   return function(text, pattern, third, ...)
-    if type(text) == "string" and #text <= 100 and pattern ~= nil and is_quick[pattern] and type(third) ~= "function" and type(third) ~= "table" then
+    local kind = type(third)
+    if type(text) == "string" and #text <= 100 and pattern ~= nil and is_quick[pattern] and kind ~= "function" and kind ~= "table" then
       return own(text, pattern, third, ...)
     end
     return safe(text, pattern, third, ...)
@@ -63,8 +66,17 @@ local E = { pairs = raw.pairs, ipairs = raw.ipairs, next = next, setmetatable = 
 E._G = E
 local macro_globals = {}
 
+local function use_methods(methods)
+  local index = getmetatable("").__index
+  for name, method in next, methods do index[name] = method end
+end
+
+local safe_methods
+
 local function installed()
   for _, name in next, { "find", "match", "gsub" } do G.string[name] = quick(own_methods[name], G.string[name]) end
+  safe_methods = copy_of(G.string)
+  use_methods(own_methods)
   local tostring = G.tostring
   local loaded, preload = {}, {}
   for _, name in next, { "assert", "error", "getmetatable", "math", "rawequal", "rawget", "rawlen", "rawset", "select", "table",
@@ -100,6 +112,7 @@ local function installed()
   end
   E.load = function(code, name, _, env)
     if type(code) ~= "string" then return nil, "load wants a text" end
+    if fennel then use_methods(safe_methods) end
     return load(code, name or "=(macro)", "t", env or E)
   end
   E.require = function(name)
@@ -161,7 +174,7 @@ end
 -- The globals of the macros of one file.
 local function macro_env()
   local env = copy_of(macro_globals)
-  env.string, env.table, env.math, env.utf8 = copy_of(G.string), copy_of(G.table), copy_of(G.math), copy_of(G.utf8)
+  env.string, env.table, env.math, env.utf8 = copy_of(safe_methods), copy_of(G.table), copy_of(G.math), copy_of(G.utf8)
   env.pairs, env.require = E.require("fennel.utils").stablepairs, require_macros
   return env
 end
@@ -262,19 +275,39 @@ local function options_for(file)
   }
 end
 
+-- The text's bytes, one after the other. To read them takes a time that their number bounds: where that is small, work is
+-- counted from the last byte on.
+local function bytes_of(text)
+  local at, byte = 0, own_methods.byte
+  return function()
+    at = at + 1
+    local read = byte(text, at)
+    if not read then native.count(true) end
+    return read
+  end
+end
+
+local function compiled(text, options)
+  options.source = text
+  native.count(#text > SMALL)
+  return fennel.compileStream(bytes_of(text), options)
+end
+
 local function compile(file)
+  native.count(true)
   if not fennel then start() end
   logs = {}
   compiler.scopes.macro = compiler.scopes.global
   options = options_for(file)
-  local text, map = fennel.compileString(text_of(file), options)
+  local source = gsub(text_of(file), "^#!", ";;")
+  local text, map = compiled(source, options)
   local _, breaks = gsub(text, "\n", "")
   if #map == breaks + 1 then return text, lines_of(file, map), logs end
   -- The value of a `lua` form has several lines: the map is not one of lines.
   logs = {}
   options = options_for(file)
   options.correlate = true
-  return fennel.compileString(text_of(file), options), nil, logs
+  return compiled(source, options), nil, logs
 end
 
 local current, current_file
