@@ -557,8 +557,14 @@ end
 
 local usage = "write ci.job(\"name\", {\"input\"}, {timeout = \"10m\"}, function(rt) … end); inputs and options may be left out"
 
+local host
+
 local function job(id, ...)
   at_top_level("ci.job")
+  if host.only then
+    if rawequal(id, host.only) and not definition.functions[id] then definition.functions[id] = raw_select(-1, ...) end
+    return
+  end
   local count = raw_select("#", ...)
   local rest = pack(...)
   if raw_type(id) ~= "string" then
@@ -704,7 +710,7 @@ local function installed()
   })
 end
 
-return {
+host = {
   installed = installed,
   entry = entry,
   definition = definition,
@@ -721,3 +727,4 @@ return {
     return rawequal(meta, Result) or rawequal(meta, HandleMeta)
   end,
 }
+return host
