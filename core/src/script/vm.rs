@@ -133,7 +133,9 @@ impl Vm {
 
     fn build(program: Arc<Program>, limits: &Limits, seed: u64) -> mlua::Result<Vm> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
-        let lua = Lua::new_with(libraries, LuaOptions::new())?;
+        // A `Lua` collects its garbage when it is dropped, a clone does not: what is collected here is next to nothing, at the
+        // VM's end it would be a walk over all that `lua_close` frees anyway.
+        let lua = Lua::new_with(libraries, LuaOptions::new())?.clone();
         lua.set_memory_limit(limits.vm_bytes)?;
         // Nothing of what is made here is garbage: a collection would only walk it.
         lua.gc_stop();

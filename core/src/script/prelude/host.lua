@@ -19,6 +19,10 @@ local USER = false
 local G = raw
 local globals = {}
 
+-- All that follows is one function, so that its closures share the names above as its upvalues. As locals beside them, every
+-- closure that is made would search for each of them in the list of open upvalues: a twelfth of what a VM costs.
+return (function()
+
 -- Errors -----------------------------------------------------------------------------------------------------------------
 
 local function prefix()
@@ -728,3 +732,4 @@ host = {
   end,
 }
 return host
+end)()
