@@ -81,12 +81,18 @@ struct Run {
     env: BTreeMap<OsString, OsString>,
     secrets: BTreeMap<String, Vec<u8>>,
     secret_set: SecretSet,
+    work_tree: Option<Background>,
     notes: Vec<String>,
 }
 
 impl Run {
     fn prepare(context: &Context, request: &RunRequest, workspace: Workspace) -> Result<Run, CliError> {
         let now = clock::now();
+        // First of all, as a short run waits for nothing longer than for git's view of the work tree.
+        let early = match request.at {
+            None => Some(look_at_work_tree(&workspace)?),
+            Some(_) => None,
+        };
         let run_id = RunId::new(&request.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()));
         let repo = request.repo.clone().unwrap_or_else(|| workspace.name());
         let secrets = resolve_secrets(request)?;
@@ -126,6 +132,10 @@ impl Run {
                 (workspace, Some(checkout), head)
             }
         };
+        let work_tree = match early {
+            Some(early) => Some(early),
+            None => Some(look_at_work_tree(&workspace)?),
+        };
         let notes = checkout.iter().flat_map(|checkout| checkout.notes.clone()).collect();
         let number = request.number.or_else(|| rows.as_ref().and_then(|rows| rows.number(NUMBER_WAIT)));
         Ok(Run {
@@ -140,6 +150,7 @@ impl Run {
             head,
             secrets,
             secret_set,
+            work_tree,
             notes,
         })
     }
@@ -156,15 +167,15 @@ impl Run {
         }
         let mut signals =
             Signals::install().map_err(|error| CliError::machine(format!("signals cannot be listened to: {error}")))?;
-        let background = self.look_at_work_tree()?;
         let setup = Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone());
         let mut questions = Asked(self.workspace.files());
+        let work_tree = self.work_tree.take();
         let surroundings = Surroundings {
             record: &mut self.record,
             view: view.as_mut(),
             questions: &mut questions,
             signals: Some(&mut signals),
-            background: Some(background),
+            background: work_tree,
         };
         let ended = process::drive(&mut engine, setup, surroundings)
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
@@ -228,19 +239,6 @@ impl Run {
         }
     }
 
-    /// Git's view of the work tree, found while the jobs run.
-    fn look_at_work_tree(&self) -> Result<Background, CliError> {
-        let folder = self.workspace.root.clone();
-        let look = move || match git::work_tree(&folder) {
-            Ok(tree) => Discovered {
-                fingerprint: tree.fingerprint,
-                dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
-            },
-            Err(_) => Discovered::default(),
-        };
-        Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
-    }
-
     fn conclude(
         mut self,
         ended: Ended,
@@ -282,6 +280,19 @@ impl Run {
             (RunOutcome::Failed | RunOutcome::Aborted, None) => Exit::Failed,
         })
     }
+}
+
+/// Git's view of the work tree, found while the jobs run.
+fn look_at_work_tree(workspace: &Workspace) -> Result<Background, CliError> {
+    let folder = workspace.root.clone();
+    let look = move || match git::work_tree(&folder) {
+        Ok(tree) => Discovered {
+            fingerprint: tree.fingerprint,
+            dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
+        },
+        Err(_) => Discovered::default(),
+    };
+    Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
 }
 
 /// The workspace answers scripts.
