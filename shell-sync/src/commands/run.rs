@@ -158,7 +158,8 @@ impl Run {
     fn drive(mut self, context: &Context, request: &RunRequest) -> Result<Exit, CliError> {
         let source = self.workspace.source().map_err(|error| context.explain(error))?;
         let mut engine = Engine::new(self.config(request, source), clock::now());
-        let mut view = ui::choose(&self.view_options(context, request));
+        let options = self.view_options(context, request);
+        let mut view = ui::choose(&options);
         for note in std::mem::take(&mut self.notes) {
             view.notice(clock::now(), &note);
         }
@@ -179,7 +180,7 @@ impl Run {
         };
         let ended = process::drive(&mut engine, setup, surroundings)
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
-        self.conclude(ended, &engine, view.as_mut(), context)
+        self.conclude(ended, &engine, view.as_mut(), options.mode, context)
     }
 
     fn config(&self, request: &RunRequest, source: quire_core::engine::Source) -> Config {
@@ -244,6 +245,7 @@ impl Run {
         ended: Ended,
         engine: &Engine,
         view: &mut dyn View,
+        mode: Mode,
         context: &Context,
     ) -> Result<Exit, CliError> {
         let finished = self.record.finish();
@@ -272,7 +274,11 @@ impl Run {
             .help(format!("make room there, or choose another place: {} run --data-dir DIR", context.program)));
         }
         if !engine.diagnostics().is_empty() {
-            return Err(CliError::pipeline(engine.diagnostics().to_vec()));
+            // A view that shows the run's log has shown them.
+            return match mode {
+                Mode::Normal => Ok(Exit::Error),
+                Mode::Quiet | Mode::Json => Err(CliError::pipeline(engine.diagnostics().to_vec())),
+            };
         }
         Ok(match (ended.outcome, ended.signal) {
             (_, Some(signal)) => Exit::Signal(signal),
