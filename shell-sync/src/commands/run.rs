@@ -157,7 +157,8 @@ impl Run {
         let mut signals =
             Signals::install().map_err(|error| CliError::machine(format!("signals cannot be listened to: {error}")))?;
         let background = self.look_at_work_tree()?;
-        let setup = Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone());
+        let setup =
+            Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone(), self.secret_set.clone());
         let mut questions = Asked(self.workspace.files());
         let surroundings = Surroundings {
             record: &mut self.record,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use quire_core::engine::{Answer, Engine, GRACE, Input, Output, SpawnFailure};
 use quire_core::ids::{RunId, ShId};
+use quire_core::redact::SecretSet;
 use quire_core::time::{Mono, Now};
 use quire_core::wire::{Event, RunOutcome};
 
@@ -75,6 +76,8 @@ pub struct Setup {
     pub workspace: PathBuf,
     /// What commands find in their environment before their own is added.
     pub env: BTreeMap<OsString, OsString>,
+    /// What every log masks from the first byte on; [`Output::SetSecrets`] brings more.
+    pub secrets: SecretSet,
     /// Whether every process that comes to this one as an orphan is of this run and ends with it: true in a quire-ci that has
     /// called [`super::become_subreaper`], false in a server.
     pub owns_orphans: bool,
@@ -84,8 +87,8 @@ pub struct Setup {
 
 impl Setup {
     /// For a quire-ci: its orphans are the run's.
-    pub fn new(run_id: RunId, workspace: PathBuf, env: BTreeMap<OsString, OsString>) -> Setup {
-        Setup { run_id, workspace, env, owns_orphans: true, grace: GRACE }
+    pub fn new(run_id: RunId, workspace: PathBuf, env: BTreeMap<OsString, OsString>, secrets: SecretSet) -> Setup {
+        Setup { run_id, workspace, env, secrets, owns_orphans: true, grace: GRACE }
     }
 }
 
@@ -118,7 +121,8 @@ pub struct Ended {
 /// Where the kernel refuses an event loop. Everything else is a fact for the engine.
 pub fn drive(machine: &mut dyn Machine, setup: Setup, surroundings: Surroundings<'_>) -> io::Result<Ended> {
     let launcher = Launcher::new(setup.workspace, setup.env);
-    let mut reactor = Reactor::new(launcher, Sweeper::new(setup.run_id, setup.owns_orphans, setup.grace))?;
+    let sweeper = Sweeper::new(setup.run_id, setup.owns_orphans, setup.grace);
+    let mut reactor = Reactor::new(launcher, sweeper, setup.secrets)?;
     let Surroundings { record, view, questions, signals, background } = surroundings;
     if let Some(signals) = &signals {
         reactor.watch(signals.fd(), Watched::Signals)?;
