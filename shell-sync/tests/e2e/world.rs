@@ -166,11 +166,14 @@ impl World {
         found.into_iter().next().unwrap()
     }
 
-    /// The run directories of the workspace, oldest first.
+    /// The run directories of the workspace, oldest first; none as long as there are none.
     #[track_caller]
     pub fn runs(&self) -> Vec<RunRecord> {
+        let below = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
         let mut runs: Vec<PathBuf> =
-            fs::read_dir(self.data().join("runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+            below(self.beside("state/quire")).flat_map(|data| below(data.join("runs"))).collect();
+        // What begins with a dot is on its way to be one, or on its way out.
+        runs.retain(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'));
         runs.sort();
         runs.into_iter().map(RunRecord).collect()
     }
