@@ -107,12 +107,14 @@ pub struct Surroundings<'a> {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// As the engine says.
     pub outcome: RunOutcome,
     /// The first signal that asked for the end, if one did: exit code 128 + this.
     pub signal: Option<i32>,
+    /// Why the record could not be written, if it could not: an event, or a command's log.
+    pub record_failure: Option<String>,
 }
 
 /// Performs a run from its first order to its last.
@@ -139,7 +141,7 @@ pub fn drive(machine: &mut dyn Machine, setup: Setup, surroundings: Surroundings
         signals,
         background,
         unwritten: Vec::new(),
-        broken: false,
+        record_failure: None,
         ended_by: None,
     }
     .run()
@@ -168,8 +170,8 @@ struct Driver<'a> {
     background: Option<Background>,
     /// Events ordered and not yet in the record; empty before any other order is performed and before the loop waits.
     unwritten: Vec<Event>,
-    /// The record failed: nothing more is written to it, and nothing more is started.
-    broken: bool,
+    /// Why the record failed: nothing more is written to it, and nothing more is started.
+    record_failure: Option<String>,
     ended_by: Option<i32>,
 }
 
@@ -177,7 +179,9 @@ impl Driver<'_> {
     fn run(mut self) -> io::Result<Ended> {
         loop {
             let until = match self.perform_orders() {
-                Next::Done(outcome) => return Ok(Ended { outcome, signal: self.ended_by }),
+                Next::Done(outcome) => {
+                    return Ok(Ended { outcome, signal: self.ended_by, record_failure: self.record_failure });
+                }
                 Next::LookUp => Some(Mono::default()),
                 Next::Wait => {
                     let deadlines = [self.machine.next_deadline(), self.view.deadline()];
@@ -214,7 +218,7 @@ impl Driver<'_> {
     fn perform(&mut self, order: Output) -> Option<RunOutcome> {
         match order {
             Output::Emit(event) => self.unwritten.push(event),
-            Output::Spawn { sh, .. } if self.broken => {
+            Output::Spawn { sh, .. } if self.record_failure.is_some() => {
                 let failure = SpawnFailure::Other { message: "not started: the record cannot be written".to_owned() };
                 self.fact(Input::SpawnFailed { sh, failure });
             }
@@ -245,11 +249,12 @@ impl Driver<'_> {
             return;
         }
         let events = std::mem::take(&mut self.unwritten);
-        if !self.broken
+        if self.record_failure.is_none()
             && let Err(error) = self.record.append(&events)
         {
-            self.broken = true;
-            self.fact(Input::RecordFailed { message: error.to_string() });
+            let message = error.to_string();
+            self.record_failure = Some(message.clone());
+            self.fact(Input::RecordFailed { message });
         }
         let now = clock::now();
         for event in &events {
@@ -300,7 +305,9 @@ impl Driver<'_> {
 
     fn drain_reactor(&mut self) {
         for fact in self.reactor.facts() {
-            self.broken |= matches!(fact, Input::RecordFailed { .. });
+            if let Input::RecordFailed { message } = &fact {
+                self.record_failure.get_or_insert_with(|| message.clone());
+            }
             self.fact(fact);
         }
     }

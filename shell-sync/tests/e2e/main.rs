@@ -1,7 +1,8 @@
 //! quire-ci as a person meets it: the binary itself, with real processes, real git, real SQLite, real terminals.
 
 // Marked as tests so that helpers may unwrap like the tests that they serve.
-//mod bad_input;
+#[cfg(test)]
+mod bad_input;
 //mod checkouts;
 #[cfg(test)]
 mod faults;

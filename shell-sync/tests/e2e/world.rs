@@ -310,7 +310,10 @@ impl Done {
     /// It has to have ended with this code.
     #[track_caller]
     pub fn ends(self, code: i32) -> Done {
-        assert_eq!((self.code, self.signal), (Some(code), None), "{}\n{}", self.out(), self.err());
+        let end = |text: String| {
+            text.lines().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!((self.code, self.signal), (Some(code), None), "{}\n{}", end(self.out()), end(self.err()));
         self
     }
 
