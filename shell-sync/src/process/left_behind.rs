@@ -167,10 +167,22 @@ mod tests {
         ids.iter().map(|id| RunId::new(id)).collect()
     }
 
+    /// Looks until it is so; gives up after a while, and what follows fails.
+    fn soon(is_so: impl Fn() -> bool) {
+        let asked = Instant::now();
+        while !is_so() && asked.elapsed() < Duration::from_secs(30) {
+            std::thread::yield_now();
+        }
+    }
+
     fn tagged(run: &str, text: &str) -> std::process::Child {
         let mut command = Command::new("sh");
         command.args(["-c", text]).env(TAG, format!("{run}/job/1")).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.spawn().unwrap()
+        let child = command.spawn().unwrap();
+        // A spawn returns a moment before the kernel shows the new program's environment.
+        let pid = Pid::from_child(&child);
+        soon(|| procfs::environment_value(pid, TAG).is_some());
+        child
     }
 
     #[test]
@@ -192,10 +204,7 @@ mod tests {
     fn what_is_below_them_goes_with_them() {
         let dead = format!("below-{}", std::process::id());
         let mut left = tagged(&dead, "env -i sleep 1000 & wait");
-        let asked = Instant::now();
-        while procfs::children(Pid::from_child(&left)).is_empty() && asked.elapsed() < Duration::from_secs(30) {
-            std::thread::yield_now();
-        }
+        soon(|| !procfs::children(Pid::from_child(&left)).is_empty());
         assert_eq!(end_left_behind(&runs(&[&dead])).len(), 2);
         left.wait().unwrap();
     }

@@ -3,7 +3,8 @@
 // Marked as tests so that helpers may unwrap like the tests that they serve.
 #[cfg(test)]
 mod bad_input;
-//mod checkouts;
+#[cfg(test)]
+mod checkouts;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -14,8 +15,10 @@ mod faults_processes;
 mod faults_secrets;
 #[cfg(test)]
 mod interrupted;
-//mod options;
-//mod past_runs;
+#[cfg(test)]
+mod options;
+#[cfg(test)]
+mod past_runs;
 //mod terminal;
 #[cfg(test)]
 mod world;
