@@ -168,7 +168,8 @@ impl Run {
         }
         let mut signals =
             Signals::install().map_err(|error| CliError::machine(format!("signals cannot be listened to: {error}")))?;
-        let setup = Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone());
+        let setup =
+            Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone(), self.secret_set.clone());
         let mut questions = Asked(self.workspace.files());
         let work_tree = self.work_tree.take();
         let surroundings = Surroundings {
@@ -248,7 +249,7 @@ impl Run {
         mode: Mode,
         context: &Context,
     ) -> Result<Exit, CliError> {
-        let finished = self.record.finish();
+        let finished = self.record.finish(ended.record_failure.is_some());
         let now = clock::now();
         if let Some(why) = self.record.copy_failure() {
             view.notice(now, &format!("the copy of the event stream (--events) is cut short: {why}"));
@@ -264,11 +265,14 @@ impl Run {
                 view.notice(now, &format!("the checkout {} could not be removed: {error}", top.display()));
             }
         }
+        if ended.record_failure.is_some() {
+            view.record_failed(now);
+        }
         view.end(now);
-        if self.record.has_failed() {
+        if let Some(why) = &ended.record_failure {
             return Err(CliError::new(
                 crate::cli::ErrorKind::Record,
-                "the record could not be written, so the run was ended",
+                format!("the record could not be written, so the run was ended: {why}"),
             )
             .at(self.record_dir.display())
             .help(format!("make room there, or choose another place: {} run --data-dir DIR", context.program)));
