@@ -146,7 +146,7 @@ impl Engine {
         if let Some(timeout) = job.timeout {
             self.timers.set(Timer::Job(index), self.now.mono.plus(timeout));
         }
-        let ready = Vm::new(program, &self.config.limits, job.seed).and_then(|mut vm| {
+        let ready = Vm::new(program, &self.config.limits, self.config.seed).and_then(|mut vm| {
             vm.start_top_level()?;
             Ok(vm)
         });
@@ -183,6 +183,7 @@ impl Engine {
                 let facts = JobFacts {
                     id: job.definition.id.as_str().to_owned(),
                     attempt: job.attempt,
+                    seed: job.seed,
                     args: self.config.args.clone(),
                     params: self.config.params.clone(),
                     sha: self.config.sha.clone(),
