@@ -47,7 +47,8 @@ impl Engine {
                 true
             }
             Defining::Done(Err(diagnostics)) => {
-                self.refuse(diagnostics);
+                let logs = definition.take_logs();
+                self.refuse(logs, diagnostics);
                 true
             }
         }
@@ -60,11 +61,14 @@ impl Engine {
             let message =
                 format!("the pipeline wants to run in the image \"{image}\", and containers have not landed yet");
             let help = "run it on this machine with --executor host";
-            return self.refuse(vec![Diagnostic { message, help: Some(help.to_owned()), ..Diagnostic::default() }]);
+            return self.refuse(
+                defined.logs,
+                vec![Diagnostic { message, help: Some(help.to_owned()), ..Diagnostic::default() }],
+            );
         }
         let selected = match pipeline.select(&self.config.select) {
             Ok(selected) => selected,
-            Err(diagnostic) => return self.refuse(vec![diagnostic]),
+            Err(diagnostic) => return self.refuse(defined.logs, vec![diagnostic]),
         };
         let (scheduler, skips) = Scheduler::new(pipeline.clone(), &selected, self.config.keep_going);
         let listed = pipeline.jobs.iter().map(|job| JobListed { id: job.id.clone(), inputs: job.inputs.clone() });
@@ -97,13 +101,23 @@ impl Engine {
         }));
     }
 
-    /// The pipeline cannot run: a run without jobs that says why.
-    fn refuse(&mut self, diagnostics: Vec<Diagnostic>) {
+    /// The pipeline cannot run: a run without jobs that says why, and what the top level printed.
+    fn refuse(&mut self, logs: Vec<String>, diagnostics: Vec<Diagnostic>) {
         self.record_run_started(Vec::new());
+        for text in logs {
+            self.record(RuntimeEvent::RunLogged(text));
+        }
         for diagnostic in &diagnostics {
             self.record(RuntimeEvent::RunLogged(diagnostic.to_string()));
         }
-        self.diagnostics = diagnostics;
+        let masked = |text: String| self.secrets.mask(&text).unwrap_or(text);
+        let mask = |diagnostic: Diagnostic| Diagnostic {
+            message: masked(diagnostic.message),
+            place: diagnostic.place,
+            help: diagnostic.help.map(masked),
+            excerpt: diagnostic.excerpt.map(masked),
+        };
+        self.diagnostics = diagnostics.into_iter().map(mask).collect();
         self.phase = Phase::Concluding;
         self.conclude();
     }
@@ -174,10 +188,9 @@ impl Engine {
     /// The first time scripts end, commands are asked to end and deferred functions run; the second time all is killed.
     pub(super) fn on_cancel(&mut self) {
         self.cancels += 1;
-        if matches!(self.phase, Phase::Defining { .. }) {
-            self.record_run_started(Vec::new());
-            self.phase = Phase::Concluding;
-            return self.conclude();
+        if let Phase::Defining { definition, .. } = &mut self.phase {
+            let logs = definition.take_logs();
+            return self.refuse(logs, Vec::new());
         }
         let Some(scheduler) = &mut self.scheduler else { return };
         if !matches!(self.phase, Phase::Running) {
