@@ -269,6 +269,15 @@ impl Engine {
         self.timers.clear(Timer::Job(index));
         let Some(job) = self.jobs.get_mut(index) else { return };
         job.phase = stopping;
+        let failed = matches!(job.verdict, Some(Verdict::Failed(_) | Verdict::TimedOut(_)));
+        let options = &job.definition.options;
+        if failed
+            && !options.allow_failure
+            && job.attempt > options.retries
+            && let Some(scheduler) = &mut self.scheduler
+        {
+            scheduler.will_fail();
+        }
         let cause = match &job.verdict {
             Some(Verdict::TimedOut(_)) => Cause::Timeout,
             _ => Cause::Cancel,
