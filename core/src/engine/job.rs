@@ -22,7 +22,7 @@ use crate::recorder::{JobEnd, RuntimeEvent};
 use crate::scheduler::End;
 use crate::script::{Failure, JobFacts, Reply, Request, ShResult, Step, Vm};
 use crate::time::shown;
-use crate::wire::{Cause, JobFailure, JobOutcome, SkipReason};
+use crate::wire::{Cause, JobFailure, JobOutcome, MAX_OUTPUT_DEPTH, SkipReason};
 
 /// Longest time of all deferred functions of a job together.
 const DEFERRED_TIME: Duration = Duration::from_secs(60);
@@ -198,7 +198,7 @@ impl Engine {
             }
             JobPhase::Deferred => self.next_deferred(index),
             _ => {
-                job.verdict = Some(match output.and_then(checked_size) {
+                job.verdict = Some(match output.and_then(fit_for_the_record) {
                     Ok(output) => Verdict::Returned(output),
                     Err(failure) => Verdict::Failed(Failure {
                         place: failure.place.or_else(|| Some(job.definition.place.clone())),
@@ -462,7 +462,15 @@ impl Engine {
     }
 }
 
-fn checked_size(output: Option<Value>) -> Result<Option<Value>, Failure> {
+/// The output, if the record can hold it and readers will take it.
+fn fit_for_the_record(output: Option<Value>) -> Result<Option<Value>, Failure> {
+    let depth = output.as_ref().map_or(0, depth);
+    if depth > MAX_OUTPUT_DEPTH {
+        let message = format!(
+            "the job returned data that is nested {depth} levels deep, at most {MAX_OUTPUT_DEPTH} go into the record; write it to a file"
+        );
+        return Err(Failure { message, place: None });
+    }
     let size = output.as_ref().map_or(0, |output| output.to_string().len());
     if size <= OUTPUT_LIMIT {
         return Ok(output);
@@ -471,6 +479,15 @@ fn checked_size(output: Option<Value>) -> Result<Option<Value>, Failure> {
         "the job returned {size} bytes of data, at most {OUTPUT_LIMIT} go into the record; write them to a file"
     );
     Err(Failure { message, place: None })
+}
+
+/// How deep a value nests; a list or an object of nothing else counts one. What comes from a script is bounded.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+    }
 }
 
 fn job_failure(failure: Failure) -> JobFailure {
