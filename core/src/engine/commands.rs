@@ -120,8 +120,22 @@ impl Engine {
         self.end_early(id, Cause::Timeout);
     }
 
+    /// The log lacks bytes from here on: the limit is the cause of the command's end, be it that it has exited already.
     pub(super) fn on_output_limit(&mut self, sh: &ShId) {
-        if let Some(id) = self.by_sh.get(sh).copied() {
+        let Some(id) = self.by_sh.get(sh).copied() else { return };
+        if let Some(Command { state: CommandState::Running(running), .. }) = self.commands.get_mut(&id)
+            && running.exited.is_some()
+        {
+            running.cause.get_or_insert(Cause::Limit);
+        }
+        self.end_early(id, Cause::Limit);
+    }
+
+    /// A command that has exited may be silent.
+    pub(super) fn on_output_idle(&mut self, sh: &ShId) {
+        let Some(id) = self.by_sh.get(sh).copied() else { return };
+        if let Some(Command { state: CommandState::Running(Running { exited: None, .. }), .. }) = self.commands.get(&id)
+        {
             self.end_early(id, Cause::Limit);
         }
     }

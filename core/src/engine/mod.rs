@@ -188,7 +188,8 @@ impl Engine {
             Input::SpawnFailed { sh, failure } => self.on_spawn_failed(&sh, failure),
             Input::Exited { sh, status } => self.on_exited(&sh, status),
             Input::OutputEnded { sh, captured } => self.on_output_ended(&sh, captured),
-            Input::OutputLimitReached { sh } | Input::OutputIdle { sh } => self.on_output_limit(&sh),
+            Input::OutputLimitReached { sh } => self.on_output_limit(&sh),
+            Input::OutputIdle { sh } => self.on_output_idle(&sh),
             Input::Swept { scope } => self.on_swept(&scope),
             Input::Answered { ask, answer } => self.on_answered(ask, answer),
             Input::Fingerprint(fingerprint) => {
