@@ -36,6 +36,7 @@ impl Engine {
             if waited {
                 self.slots.waited_for(id);
             }
+            self.set_deferred_clock(index);
         }
         id
     }
@@ -55,7 +56,9 @@ impl Engine {
         if let Some(timeout) = command.timeout {
             self.timers.set(Timer::Command(id), self.now.mono.plus(timeout));
         }
+        let index = command.job;
         self.by_sh.insert(sh.clone(), id);
+        self.set_deferred_clock(index);
         self.record(RuntimeEvent::ShStarted { job: job_id, cmd, key: Some(key) });
         self.outputs.push_back(Output::Spawn { sh, command: spec, capture });
     }
@@ -240,6 +243,7 @@ impl Engine {
         } else {
             command.state = CommandState::Ended(Box::new(result));
         }
+        self.set_deferred_clock(index);
         self.advance(index);
     }
 }

@@ -1,6 +1,7 @@
 //! The engine: one run as a state machine. Facts in ([`Input`]), orders out ([`Output`]).
 //!
-//! - `definition`: the top level of the pipeline. `run`: how a run begins and ends. `job`: the phases of a job's attempt.
+//! - `definition`: the top level of the pipeline. `run`: how a run begins and ends. `job`: the phases of a job's attempt;
+//!   `deferred`: its deferred functions.
 //!   `asking`: requests of scripts. `commands`: commands from request to end; `command`: one of them.
 //! - `slots`, `timers`: small machines of their own. What may start is [`crate::scheduler`]'s.
 
@@ -8,6 +9,7 @@ mod asking;
 mod command;
 mod commands;
 mod config;
+mod deferred;
 mod definition;
 mod io;
 mod job;

@@ -1,11 +1,10 @@
 //! How a run begins, is cancelled, loses its record, and ends.
 
-use std::collections::VecDeque;
-
 use super::definition::{Defined, Defining, Definition};
-use super::io::{Input, Output, Scope};
+use super::io::{Output, Scope, SpawnFailure};
 use super::job::{Job, JobPhase, Verdict};
 use super::{Asker, Engine};
+use crate::ids::ShId;
 use crate::pipeline::Diagnostic;
 use crate::recorder::RuntimeEvent;
 use crate::scheduler::{Scheduler, Skip};
@@ -206,34 +205,36 @@ impl Engine {
         }
     }
 
-    /// Nothing more can be recorded, so nothing more may happen: orders that wait are taken back, commands end.
+    /// Nothing more can be recorded, so nothing more may happen: orders that wait are taken back, scripts do not go on, commands
+    /// end.
     pub(super) fn on_record_failed(&mut self, message: String) {
         if self.record_failure.is_some() {
             return;
         }
         self.record_failure = Some(message);
-        let waiting = std::mem::take(&mut self.outputs);
-        let mut taken_back = VecDeque::new();
-        for output in waiting {
+        let mut taken_back = Vec::new();
+        for output in std::mem::take(&mut self.outputs) {
             match output {
-                Output::Emit(_) => {}
-                Output::Spawn { sh, .. } => taken_back.push_back(sh),
+                Output::Emit(_)
+                | Output::Read { .. }
+                | Output::Write { .. }
+                | Output::Glob { .. }
+                | Output::Hash { .. } => {}
+                Output::Spawn { sh, .. } => taken_back.push(sh),
                 // A run that was about to end has ended, but not well.
                 Output::Done(_) => self.outputs.push_back(Output::Done(RunOutcome::Failed)),
-                other => self.outputs.push_back(other),
+                Output::Signal { .. } | Output::CloseOutput { .. } | Output::Sweep { .. } | Output::SetSecrets(_) => {
+                    self.outputs.push_back(output);
+                }
             }
         }
         if matches!(self.phase, Phase::Done) {
             return;
         }
         for sh in taken_back {
-            self.facts.push_front((
-                self.now,
-                Input::SpawnFailed {
-                    sh,
-                    failure: super::SpawnFailure::Other { message: "the record could not be written".to_owned() },
-                },
-            ));
+            self.outputs.retain(|output| !is_about(output, &sh));
+            let message = "the record could not be written".to_owned();
+            self.on_spawn_failed(&sh, SpawnFailure::Other { message });
         }
         if matches!(self.phase, Phase::Defining { .. }) {
             self.phase = Phase::Concluding;
@@ -243,8 +244,17 @@ impl Engine {
             self.record_skips(skips);
             for index in 0..self.jobs.len() {
                 self.interrupt(index, Verdict::Cancelled);
+                self.abandon_deferred(index);
             }
         }
         self.conclude();
+    }
+}
+
+/// Whether the order is about this command.
+fn is_about(output: &Output, command: &ShId) -> bool {
+    match output {
+        Output::Signal { sh, .. } | Output::CloseOutput { sh } | Output::Spawn { sh, .. } => sh == command,
+        _ => false,
     }
 }
