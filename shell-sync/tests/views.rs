@@ -390,7 +390,7 @@ fn plain_lines_carry_their_job_and_their_bytes() {
     tell(&mut view, BUILT);
     tell(&mut view, FAILED);
     let text = view.into_inner();
-    let expected = b"run 41, main @ 1a2b3c4, 3 jobs
+    let expected = b"run 41, main @ 1a2b3c4
 build $ cargo build
 build |   two  spaces\t
 build | 

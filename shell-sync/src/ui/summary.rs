@@ -307,13 +307,13 @@ impl<'a> Summary<'a> {
         let count = |state: JobState| self.model.count(|row| row.state == state);
         let allowed = self.model.count(|row| row.state == JobState::Failed && row.allowed);
         let unasked = self.model.jobs().iter().filter(|job| job.is_unasked()).count();
-        let flaky = self.model.count(|row| row.flaky);
+        let flaky = self.model.count(|row| row.flaky && row.state == JobState::Complete);
         [
             (count(JobState::Failed) - allowed, "failed"),
             (allowed, "failed but allowed"),
             (count(JobState::Aborted), "aborted"),
-            (count(JobState::Complete), "complete"),
-            (flaky, "of these flaky"),
+            (count(JobState::Complete) - flaky, "complete"),
+            (flaky, "complete but flaky"),
             (count(JobState::Skipped) - unasked, "skipped"),
             (unasked, "not asked for"),
             (count(JobState::Active), "active"),
@@ -362,8 +362,9 @@ pub fn whole_log(hints: &Hints, run: Option<&RunRow>, sh: &ShId) -> Option<Strin
     }
 }
 
-/// The line above a run: `run 41 · main @ 1a2b3c4 · 3 modified, 1 untracked · 12 jobs`.
-pub fn header(model: &Model, looks: Looks, dirty: Option<&str>) -> Option<String> {
+/// The line above a run: `run 41 · main @ 1a2b3c4 · 3 modified, 1 untracked · 12 jobs`. `note`: what stands before the jobs. The
+/// jobs are counted once one has begun or ended: before that it is not known which were asked for.
+pub fn header(model: &Model, looks: Looks, note: Option<&str>) -> Option<String> {
     let run = model.run()?;
     let mut parts = vec![looks.paint(Tone::Strong, words::run_name(run))];
     match (run.ref_name.as_deref(), run.sha.as_deref()) {
@@ -372,9 +373,9 @@ pub fn header(model: &Model, looks: Looks, dirty: Option<&str>) -> Option<String
         (None, Some(sha)) => parts.push(words::short_sha(sha)),
         (None, None) => {}
     }
-    parts.extend(dirty.map(str::to_owned));
+    parts.extend(note.map(str::to_owned));
     let jobs = model.jobs().iter().filter(|job| !job.is_unasked()).count();
-    if jobs > 0 {
+    if jobs > 0 && model.waiting() < model.jobs().len() {
         parts.push(words::count(jobs, "job", "jobs"));
     }
     if let Some(from) = &run.resumed_from {

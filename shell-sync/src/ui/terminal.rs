@@ -133,20 +133,23 @@ impl<S: Screen> TerminalView<S> {
 
     /// Prints a text for good, with the next frame.
     fn print(&mut self, text: &str) {
-        self.print_header();
         self.just_shown = None;
         self.pending += text;
         self.pending.push('\n');
         self.changed = true;
     }
 
-    fn print_header(&mut self) {
-        if std::mem::take(&mut self.header_due)
-            && let Some(header) = header(&self.model, self.looks, self.dirty_words.as_deref())
-        {
-            self.pending += &header;
-            self.pending.push('\n');
+    /// The header goes above the first text that is printed for good.
+    fn take_pending(&mut self) -> String {
+        let text = std::mem::take(&mut self.pending);
+        match std::mem::take(&mut self.header_due).then(|| self.header()).flatten() {
+            Some(header) => format!("{header}\n{text}"),
+            None => text,
         }
+    }
+
+    fn header(&self) -> Option<String> {
+        header(&self.model, self.looks, self.dirty_words.as_deref())
     }
 
     fn print_of(&mut self, job: &JobId, text: &str) {
@@ -229,7 +232,7 @@ impl<S: Screen> TerminalView<S> {
         if self.ended || self.model.run().is_none() {
             return Vec::new();
         }
-        let header = self.header_due.then(|| header(&self.model, self.looks, self.dirty_words.as_deref())).flatten();
+        let header = (self.header_due && self.pending.is_empty()).then(|| self.header()).flatten();
         let first = self.model.running().next().and_then(|job| self.outputs.get(&job.row.job_id));
         let output = first.and_then(|output| output.tails.get(&output.latest)).map(|tail| tail.lines(OUTPUT_LINES));
         Moment {
@@ -264,7 +267,7 @@ impl<S: Screen> TerminalView<S> {
             if !self.drawn.lines.is_empty() {
                 text += "\x1b[J";
             }
-            text += &std::mem::take(&mut self.pending);
+            text += &self.take_pending();
         }
         for line in &lines {
             text += line;
@@ -357,8 +360,12 @@ impl<S: Screen> View for TerminalView<S> {
         self.draw_if_due(now);
     }
 
+    fn record_failed(&mut self, _now: Now) {
+        self.model.record_failed();
+        self.print_ended();
+    }
+
     fn end(&mut self, now: Now) {
-        self.print_header();
         self.ended = true;
         if self.summary {
             let tails = dir_tails(self.hints.record_dir.as_deref());
@@ -379,7 +386,6 @@ impl<S: Screen> Drop for TerminalView<S> {
     fn drop(&mut self) {
         if !self.ended && !std::thread::panicking() {
             self.ended = true;
-            self.print_header();
             self.draw(Now::default());
         }
     }

@@ -16,6 +16,7 @@ use quire_core::capture::{CaptureSpec, Captured, Tap};
 use quire_core::cri::stream_bytes;
 use quire_core::engine::{Answer, CommandSpec, ExitStatus, Input, Output};
 use quire_core::ids::{JobId, RunId, ShId};
+use quire_core::redact::SecretSet;
 use quire_core::time::{Mono, Now};
 use quire_core::wire::{Event, RunOutcome, Stream};
 
@@ -179,7 +180,7 @@ impl World {
         fs::create_dir(root.path().join("work space")).unwrap();
         fs::create_dir(root.path().join("logs")).unwrap();
         let env: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
-        let setup = Setup::new(RunId::new(RUN), root.path().join("work space"), env);
+        let setup = Setup::new(RunId::new(RUN), root.path().join("work space"), env, SecretSet::default());
         World {
             root,
             setup,
