@@ -23,6 +23,8 @@ pub struct Defined {
     pub pipeline: Arc<Pipeline>,
     /// What its top level printed.
     pub logs: Vec<String>,
+    /// Where it names an image, if it does.
+    pub image_place: Option<Place>,
     pub(super) program: Arc<Program>,
     pub(super) memo: Arc<Memo>,
 }
@@ -60,10 +62,8 @@ impl Definition {
             vm.start_top_level(None)?;
             Ok((program, vm))
         };
-        let all = std::iter::once((&source.file, &source.text)).chain(&source.modules);
-        let files = all.map(|(file, text)| (file.clone(), String::from_utf8_lossy(text).into_owned())).collect();
         Definition {
-            files,
+            files: texts(source),
             program: ready(),
             memo: Memo::new(),
             logs: Vec::new(),
@@ -139,7 +139,7 @@ impl Definition {
 
     fn diagnose(&self, failure: Failure) -> Vec<Diagnostic> {
         let diagnostic = Diagnostic { message: failure.message, place: failure.place, ..Diagnostic::default() };
-        check(Vec::new(), None, vec![diagnostic], &self.files).err().unwrap_or_default()
+        completed(diagnostic, &self.files)
     }
 
     fn conclude(
@@ -152,10 +152,22 @@ impl Definition {
         Ok(Box::new(Defined {
             pipeline: Arc::new(pipeline),
             logs: std::mem::take(&mut self.logs),
+            image_place: defined.image_place,
             program,
             memo: Arc::new(std::mem::take(&mut self.memo)),
         }))
     }
+}
+
+/// The files of a pipeline, for excerpts.
+pub(super) fn texts(source: &Source) -> BTreeMap<String, String> {
+    let files = std::iter::once((&source.file, &source.text)).chain(&source.modules);
+    files.map(|(file, text)| (file.clone(), String::from_utf8_lossy(text).into_owned())).collect()
+}
+
+/// The diagnostic with its column and excerpt, as far as they are found.
+pub(super) fn completed(diagnostic: Diagnostic, files: &BTreeMap<String, String>) -> Vec<Diagnostic> {
+    check(Vec::new(), None, vec![diagnostic], files).err().unwrap_or_default()
 }
 
 fn too_much() -> String {

@@ -1,6 +1,6 @@
 //! How a run begins, is cancelled, loses its record, and ends.
 
-use super::definition::{Defined, Defining, Definition};
+use super::definition::{Defined, Defining, Definition, completed, texts};
 use super::io::{Output, Scope, SpawnFailure};
 use super::job::{Job, JobPhase, Verdict};
 use super::{Asker, Engine};
@@ -59,11 +59,13 @@ impl Engine {
         if let Some(image) = pipeline.image.as_ref().filter(|_| !self.config.executor_forced) {
             let message =
                 format!("the pipeline wants to run in the image \"{image}\", and containers have not landed yet");
-            let help = "run it on this machine with --executor host";
-            return self.refuse(
-                defined.logs,
-                vec![Diagnostic { message, help: Some(help.to_owned()), ..Diagnostic::default() }],
-            );
+            let diagnostic = Diagnostic {
+                message,
+                place: defined.image_place,
+                help: Some("run it on this machine with --executor host".to_owned()),
+                excerpt: None,
+            };
+            return self.refuse(defined.logs, completed(diagnostic, &texts(&self.config.source)));
         }
         let selected = match pipeline.select(&self.config.select) {
             Ok(selected) => selected,

@@ -106,8 +106,10 @@ fn chance_at_the_top_level_falls_alike_in_every_vm() {
 
 #[test]
 fn an_image_is_refused_unless_an_executor_was_chosen() {
-    let world = || World::new("ci.image('debian:12') ci.job('a', function(rt) end)");
+    let world = || World::new("\nci.image('debian:12') ci.job('a', function(rt) end)");
     let story = world().run();
+    let told = story.diagnostics[0].to_string();
+    assert!(told.contains("--> .quire/ci.lua:2") && told.contains("2 | ci.image("), "{told}");
     assert!(story.has("run_finished 'outcome':'failed','failure_kind':'pipeline','error':{'message':'the pipeline wants to run in the image \\'debian:12\\'"));
     assert!(story.diagnostics[0].help.as_ref().unwrap().contains("--executor host"));
     check(
