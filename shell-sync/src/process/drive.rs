@@ -238,6 +238,8 @@ impl Driver<'_> {
                     self.fact(Input::Answered { ask, answer });
                 }
             }
+            // The engine had ended when its last event could not be written: what is not recorded did not end well.
+            Output::Done(_) if self.record_failure.is_some() => return Some(RunOutcome::Failed),
             Output::Done(outcome) => return Some(outcome),
         }
         None
