@@ -50,7 +50,7 @@ impl Definition {
         let ready = || {
             let program = Arc::new(Program::compile(source)?);
             let mut vm = Vm::new(Arc::clone(&program), limits, seed)?;
-            vm.start_top_level()?;
+            vm.start_top_level(None)?;
             Ok((program, vm))
         };
         let all = std::iter::once((&source.file, &source.text)).chain(&source.modules);

@@ -147,7 +147,7 @@ impl Engine {
             self.timers.set(Timer::Job(index), self.now.mono.plus(timeout));
         }
         let ready = Vm::new(program, &self.config.limits, job.seed).and_then(|mut vm| {
-            vm.start_top_level()?;
+            vm.start_top_level(Some(job.definition.id.as_str()))?;
             Ok(vm)
         });
         match ready {
@@ -190,7 +190,7 @@ impl Engine {
                     pushed_at_ms: self.config.pushed_at_ms,
                 };
                 let Some(vm) = &mut job.vm else { return };
-                match vm.definitions().and_then(|_| vm.start_job(&facts)) {
+                match vm.start_job(&facts) {
                     Ok(()) => self.ready.push_front(index),
                     Err(failure) => self.interrupt(index, Verdict::Failed(failure)),
                 }

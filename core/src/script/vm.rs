@@ -4,8 +4,8 @@
 //! ([`super::stdlib`]); what its requests mean is the engine's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use mlua::chunk::ChunkMode;
 use mlua::thread::ThreadStatus;
@@ -133,21 +133,34 @@ impl Vm {
 
     fn build(program: Arc<Program>, limits: &Limits, seed: u64) -> mlua::Result<Vm> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
-        let lua = Lua::new_with(libraries, LuaOptions::new())?;
+        // A `Lua` collects its garbage when it is dropped, a clone does not: what is collected here is next to nothing, at the
+        // VM's end it would be a walk over all that `lua_close` frees anyway.
+        let lua = Lua::new_with(libraries, LuaOptions::new())?.clone();
         lua.set_memory_limit(limits.vm_bytes)?;
+        // Nothing of what is made here is garbage: a collection would only walk it.
+        lua.gc_stop();
         let meter = Arc::new(Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() });
         let native = natives(&lua, &meter, &program)?;
-        let host: Table = load_host(&lua)?.call((lua.globals(), native))?;
+        let host: Table = {
+            let chunk = lua.load(HOST).set_mode(ChunkMode::Binary).set_name("=quire.host").into_function()?;
+            chunk.call((lua.globals(), native))?
+        };
         stdlib::install(&lua, &lua.globals(), seed)?;
         host.raw_get::<Function>("installed")?.call::<()>(())?;
         let entry = host.raw_get("entry")?;
         let counting = Arc::clone(&meter);
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |_, _| counting.count())?;
+        lua.gc_restart();
         Ok(Vm { thread: None, pending: None, entry, host, meter, program, lua })
     }
 
-    /// Readies the top level. Drive it with [`Vm::resume`].
-    pub fn start_top_level(&mut self) -> Result<(), Failure> {
+    /// Readies the top level. Drive it with [`Vm::resume`]. With `only`, its other jobs are not even looked at: a pipeline that is
+    /// known to be valid is run again for one of them.
+    pub fn start_top_level(&mut self, only: Option<&str>) -> Result<(), Failure> {
+        if let Some(id) = only {
+            let told = self.host.raw_set("only", id);
+            told.map_err(|error| self.program.failure_of_error(&error))?;
+        }
         let f = self.program.load_main(&self.lua).map_err(|error| self.program.compile_failure(&error))?;
         self.start(LuaValue::Function(f), LuaValue::Nil)
     }
@@ -164,6 +177,7 @@ impl Vm {
     /// Readies the function of a job. The top level must have run.
     pub fn start_job(&mut self, facts: &JobFacts) -> Result<(), Failure> {
         let ready = || -> mlua::Result<(LuaValue, LuaValue)> {
+            self.host.raw_get::<Function>("defined")?.call::<()>(())?;
             let f = self.host.raw_get::<Function>("job")?.call(facts.id.as_str())?;
             let rt = self.host.raw_get::<Function>("make_rt")?.call(facts_table(&self.lua, facts)?)?;
             Ok((f, rt))
@@ -265,20 +279,8 @@ impl Vm {
     }
 }
 
-/// The prelude's part for `ci`, `rt`, protected calls, coroutines and modules; compiled once a process.
-fn load_host(lua: &Lua) -> mlua::Result<Function> {
-    static BYTECODE: OnceLock<Vec<u8>> = OnceLock::new();
-    const SOURCE: &str = include_str!("prelude/host.lua");
-    const NAME: &str = "=quire.host";
-    match BYTECODE.get() {
-        Some(bytes) => lua.load(bytes.as_slice()).set_mode(ChunkMode::Binary).set_name(NAME).into_function(),
-        None => {
-            let chunk = lua.load(SOURCE).set_mode(ChunkMode::Text).set_name(NAME).into_function()?;
-            BYTECODE.get_or_init(|| chunk.dump(true));
-            Ok(chunk)
-        }
-    }
-}
+/// The prelude's part for `ci`, `rt`, protected calls, coroutines and modules (`prelude/host.lua`), compiled by the build script.
+const HOST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/host.luac"));
 
 /// The Rust functions that the prelude needs.
 fn natives(lua: &Lua, meter: &Arc<Meter>, program: &Arc<Program>) -> mlua::Result<Table> {
@@ -427,7 +429,7 @@ mod tests {
         let limits = Limits { instructions: 20_000_000, ..Limits::default() };
         let mut vm = Vm::new(program(&text).expect("compiles"), &limits, 7).expect("a VM");
         let mut log = Vec::new();
-        vm.start_top_level().expect("starts");
+        vm.start_top_level(None).expect("starts");
         let step = run(&mut vm, &mut log);
         assert!(matches!(step, Step::Returned(Ok(_))), "{step:?}");
         let defined = vm.definitions().expect("definitions");

@@ -81,12 +81,18 @@ struct Run {
     env: BTreeMap<OsString, OsString>,
     secrets: BTreeMap<String, Vec<u8>>,
     secret_set: SecretSet,
+    work_tree: Option<Background>,
     notes: Vec<String>,
 }
 
 impl Run {
     fn prepare(context: &Context, request: &RunRequest, workspace: Workspace) -> Result<Run, CliError> {
         let now = clock::now();
+        // First of all, as a short run waits for nothing longer than for git's view of the work tree.
+        let early = match request.at {
+            None => Some(look_at_work_tree(&workspace)?),
+            Some(_) => None,
+        };
         let run_id = RunId::new(&request.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()));
         let repo = request.repo.clone().unwrap_or_else(|| workspace.name());
         let secrets = resolve_secrets(request)?;
@@ -126,6 +132,10 @@ impl Run {
                 (workspace, Some(checkout), head)
             }
         };
+        let work_tree = match early {
+            Some(early) => Some(early),
+            None => Some(look_at_work_tree(&workspace)?),
+        };
         let notes = checkout.iter().flat_map(|checkout| checkout.notes.clone()).collect();
         let number = request.number.or_else(|| rows.as_ref().and_then(|rows| rows.number(NUMBER_WAIT)));
         Ok(Run {
@@ -140,6 +150,7 @@ impl Run {
             head,
             secrets,
             secret_set,
+            work_tree,
             notes,
         })
     }
@@ -147,7 +158,8 @@ impl Run {
     fn drive(mut self, context: &Context, request: &RunRequest) -> Result<Exit, CliError> {
         let source = self.workspace.source().map_err(|error| context.explain(error))?;
         let mut engine = Engine::new(self.config(request, source), clock::now());
-        let mut view = ui::choose(&self.view_options(context, request));
+        let options = self.view_options(context, request);
+        let mut view = ui::choose(&options);
         for note in std::mem::take(&mut self.notes) {
             view.notice(clock::now(), &note);
         }
@@ -156,20 +168,20 @@ impl Run {
         }
         let mut signals =
             Signals::install().map_err(|error| CliError::machine(format!("signals cannot be listened to: {error}")))?;
-        let background = self.look_at_work_tree()?;
         let setup =
             Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone(), self.secret_set.clone());
         let mut questions = Asked(self.workspace.files());
+        let work_tree = self.work_tree.take();
         let surroundings = Surroundings {
             record: &mut self.record,
             view: view.as_mut(),
             questions: &mut questions,
             signals: Some(&mut signals),
-            background: Some(background),
+            background: work_tree,
         };
         let ended = process::drive(&mut engine, setup, surroundings)
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
-        self.conclude(ended, &engine, view.as_mut(), context)
+        self.conclude(ended, &engine, view.as_mut(), options.mode, context)
     }
 
     fn config(&self, request: &RunRequest, source: quire_core::engine::Source) -> Config {
@@ -208,7 +220,7 @@ impl Run {
     }
 
     fn view_options(&self, context: &Context, request: &RunRequest) -> Options {
-        let program = &context.program;
+        let program = context.call();
         Options {
             mode: match (request.json, request.quiet) {
                 (true, _) => Mode::Json,
@@ -229,24 +241,12 @@ impl Run {
         }
     }
 
-    /// Git's view of the work tree, found while the jobs run.
-    fn look_at_work_tree(&self) -> Result<Background, CliError> {
-        let folder = self.workspace.root.clone();
-        let look = move || match git::work_tree(&folder) {
-            Ok(tree) => Discovered {
-                fingerprint: tree.fingerprint,
-                dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
-            },
-            Err(_) => Discovered::default(),
-        };
-        Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
-    }
-
     fn conclude(
         mut self,
         ended: Ended,
         engine: &Engine,
         view: &mut dyn View,
+        mode: Mode,
         context: &Context,
     ) -> Result<Exit, CliError> {
         let finished = self.record.finish(ended.record_failure.is_some());
@@ -278,7 +278,11 @@ impl Run {
             .help(format!("make room there, or choose another place: {} run --data-dir DIR", context.program)));
         }
         if !engine.diagnostics().is_empty() {
-            return Err(CliError::pipeline(engine.diagnostics().to_vec()));
+            // A view that shows the run's log has shown them.
+            return match mode {
+                Mode::Normal => Ok(Exit::Error),
+                Mode::Quiet | Mode::Json => Err(CliError::pipeline(engine.diagnostics().to_vec())),
+            };
         }
         Ok(match (ended.outcome, ended.signal) {
             (_, Some(signal)) => Exit::Signal(signal),
@@ -286,6 +290,19 @@ impl Run {
             (RunOutcome::Failed | RunOutcome::Aborted, None) => Exit::Failed,
         })
     }
+}
+
+/// Git's view of the work tree, found while the jobs run.
+fn look_at_work_tree(workspace: &Workspace) -> Result<Background, CliError> {
+    let folder = workspace.root.clone();
+    let look = move || match git::work_tree(&folder) {
+        Ok(tree) => Discovered {
+            fingerprint: tree.fingerprint,
+            dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
+        },
+        Err(_) => Discovered::default(),
+    };
+    Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
 }
 
 /// The workspace answers scripts.

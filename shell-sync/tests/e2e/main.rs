@@ -19,6 +19,7 @@ mod interrupted;
 mod options;
 #[cfg(test)]
 mod past_runs;
-//mod terminal;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod world;
