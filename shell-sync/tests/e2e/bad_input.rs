@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use quire_core::wire::Stream;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use crate::world::{World, rows};
+use crate::recorded::rows;
+use crate::world::World;
 
 /// A pipeline that does not compile: `validate` says so and ends with 1; `run` says so, ends with 2, and is a run all the same.
 #[track_caller]

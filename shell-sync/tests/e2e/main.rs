@@ -20,6 +20,8 @@ mod options;
 #[cfg(test)]
 mod past_runs;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod world;

@@ -5,7 +5,8 @@ use std::fs;
 use quire_core::wire::Stream;
 use serde_json::Value;
 
-use crate::world::{RunRecord, World};
+use crate::recorded::RunRecord;
+use crate::world::World;
 
 const TWO: &str = r#"
 ci.job("a", function(rt) rt.sh("echo from a"); return { n = 1 } end)
