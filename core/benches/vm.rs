@@ -23,8 +23,7 @@ fn median(mut of: impl FnMut() -> f64) -> f64 {
 }
 
 fn main() {
-    let source =
-        Source { file: ".quire/ci.lua".into(), text: TEXT.into(), modules: BTreeMap::new(), ..Source::default() };
+    let source = Source { file: ".quire/ci.lua".into(), text: TEXT.into(), modules: BTreeMap::new() };
     let program = Arc::new(Program::compile(&source).unwrap());
     let limits = Limits::default();
     let each = |count: u32, work: &dyn Fn()| {

@@ -2,6 +2,8 @@
 //!
 //! A block fenced as `lua run` is a whole pipeline that must complete, one as `lua` must be valid, `lua fragment` is a part of one.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -81,6 +81,8 @@ pub struct JobFacts {
     pub id: String,
     /// From 1.
     pub attempt: u32,
+    /// What `math.random` draws from in the job's function.
+    pub seed: u64,
     /// `rt.args`.
     pub args: Vec<String>,
     /// `rt.params`.
@@ -113,6 +115,8 @@ pub struct Vm {
     pending: Option<(LuaValue, LuaValue)>,
     entry: Function,
     host: Table,
+    /// Lua's own `math.randomseed`.
+    reseed: Function,
     meter: Arc<Meter>,
     program: Arc<Program>,
     lua: Lua,
@@ -125,7 +129,8 @@ impl std::fmt::Debug for Vm {
 }
 
 impl Vm {
-    /// A VM over the program; its top level has not run. `seed` is that of `math.random`.
+    /// A VM over the program; its top level has not run. `seed` is that of `math.random` at the top level, which must define the
+    /// same in every VM of a run.
     pub fn new(program: Arc<Program>, limits: &Limits, seed: u64) -> Result<Vm, Failure> {
         Vm::build(program, limits, seed)
             .map_err(|error| Failure { message: format!("the sandbox could not be made: {error}"), place: None })
@@ -141,6 +146,7 @@ impl Vm {
         lua.gc_stop();
         let meter = Arc::new(Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() });
         let native = natives(&lua, &meter, &program)?;
+        let reseed = lua.globals().get::<Table>("math")?.get("randomseed")?;
         let host: Table = {
             let chunk = lua.load(HOST).set_mode(ChunkMode::Binary).set_name("=quire.host").into_function()?;
             chunk.call((lua.globals(), native))?
@@ -151,7 +157,7 @@ impl Vm {
         let counting = Arc::clone(&meter);
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |_, _| counting.count())?;
         lua.gc_restart();
-        Ok(Vm { thread: None, pending: None, entry, host, meter, program, lua })
+        Ok(Vm { thread: None, pending: None, entry, host, reseed, meter, program, lua })
     }
 
     /// Readies the top level. Drive it with [`Vm::resume`]. With `only`, its other jobs are not even looked at: a pipeline that is
@@ -179,6 +185,7 @@ impl Vm {
         let ready = || -> mlua::Result<(LuaValue, LuaValue)> {
             self.host.raw_get::<Function>("defined")?.call::<()>(())?;
             let f = self.host.raw_get::<Function>("job")?.call(facts.id.as_str())?;
+            self.reseed.call::<()>((facts.seed.cast_signed(), 0))?;
             let rt = self.host.raw_get::<Function>("make_rt")?.call(facts_table(&self.lua, facts)?)?;
             Ok((f, rt))
         };

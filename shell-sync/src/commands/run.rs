@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -278,11 +278,9 @@ impl Run {
             .help(format!("make room there, or choose another place: {} run --data-dir DIR", context.program)));
         }
         if !engine.diagnostics().is_empty() {
-            // A view that shows the run's log has shown them.
-            return match mode {
-                Mode::Normal => Ok(Exit::Error),
-                Mode::Quiet | Mode::Json => Err(CliError::pipeline(engine.diagnostics().to_vec())),
-            };
+            // The live view has shown them; who reads standard error alone has not seen them.
+            let is_shown = mode == Mode::Normal && io::stdout().is_terminal() && io::stderr().is_terminal();
+            return if is_shown { Ok(Exit::Error) } else { Err(CliError::pipeline(engine.diagnostics().to_vec())) };
         }
         Ok(match (ended.outcome, ended.signal) {
             (_, Some(signal)) => Exit::Signal(signal),

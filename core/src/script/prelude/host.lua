@@ -39,6 +39,9 @@ end
 local CommandError = { __name = "command error" }
 CommandError.__tostring = function(e) return e.message end
 
+-- A module that does not compile: has a place of its own.
+local ModuleError = { __tostring = function(e) return e.message end }
+
 local function raise(fields)
   local file, line = where()
   fields.file, fields.line = file, line
@@ -54,8 +57,8 @@ local function describe(value)
   if kind == "string" then
     info.message = value
     info.prefixed = true
-  elseif kind == "table" and rawequal(raw_getmetatable(value), CommandError) then
-    info.message, info.exit = value.message, value.exit
+  elseif kind == "table" and (rawequal(raw_getmetatable(value), CommandError) or rawequal(raw_getmetatable(value), ModuleError)) then
+    info.message = value.message
     info.file, info.line = rawget(value, "file") or file, rawget(value, "line") or line
   elseif kind == "table" and raw_type(rawget(value, "message")) == "string" then
     info.message = value.message
@@ -256,10 +259,25 @@ local function one_of(words)
     return nil, "one of \"" .. concat(words, "\", \"") .. "\", not " .. (raw_type(value) == "string" and "\"" .. value .. "\"" or "a " .. raw_type(value))
   end
 end
+-- The keys of a table that a script gave, in an order that is the same in every run.
+local function sorted_keys(t)
+  local keys = {}
+  for key in raw_next, t do keys[#keys + 1] = key end
+  sort(keys, function(a, b)
+    local kind, other = raw_type(a), raw_type(b)
+    if kind ~= other then return kind < other end
+    if kind == "string" or kind == "number" then return a < b end
+    return tostring(a) < tostring(b)
+  end)
+  return keys
+end
 local function an_environment(value)
   if raw_type(value) ~= "table" then return nil, "a table of names to texts, not a " .. raw_type(value) end
   local out = {}
-  for name, text in raw_next, value do
+  local names = sorted_keys(value)
+  for i = 1, #names do
+    local name = names[i]
+    local text = value[name]
     if raw_type(name) ~= "string" or name == "" or find(name, "[=%z]") then
       return nil, "a table of names to texts: " .. tostring(name) .. " is no name"
     end
@@ -279,9 +297,7 @@ end
 -- Checks a table of options against `kinds`; calls `bad(message)` for each fault and leaves that option out.
 local function options(what, given, kinds, bad)
   local out = {}
-  local seen = {}
-  for key in raw_next, given do seen[#seen + 1] = key end
-  sort(seen, function(a, b) return tostring(a) < tostring(b) end)
+  local seen = sorted_keys(given)
   for i = 1, #seen do
     local key = seen[i]
     local name = raw_type(key) == "string" and underscored(key) or key
@@ -331,7 +347,9 @@ local function command(what, cmd, opts, kinds)
       if find(word, "%z") then fail(sformat("%s: word %d of the command holds a NUL byte", what, i)) end
       argv[i] = word
     end
-    for key in raw_next, cmd do
+    local keys = sorted_keys(cmd)
+    for i = 1, #keys do
+      local key = keys[i]
       if math_type(key) ~= "integer" then
         fail(sformat("%s: the command is a list, so the key '%s' means nothing; options go into a second table", what, tostring(key)))
       end
@@ -388,7 +406,7 @@ local function run(what, cmd, opts)
   local tries = request.options.retries or 0
   while true do
     local result = result_of(ask("sh", request), request.options.capture)
-    if result.exit == 0 or tries == 0 then return check(result, request.options.check) end
+    if tries == 0 or not rawget(result, "failure") then return check(result, request.options.check) end
     tries = tries - 1
   end
 end
@@ -493,9 +511,13 @@ local function make_rt(facts)
       local tries = request.options.retries or 0
       while true do
         local result = result_of(ask("sh", request), request.options.capture)
-        if result.exit == 0 or tries == 0 then
+        if tries == 0 or not rawget(result, "failure") then
           check(result, request.options.check)
-          local out = result.stdout
+          local out = rawget(result, "stdout")
+          if not out then
+            fail(sformat("rt.out: the output of `%s` is longer than 16 MiB; say capture = \"head\" or \"tail\" to have that part, "
+              .. "or send it to a file", result.cmd))
+          end
           if sub(out, -1) == "\n" then out = sub(out, 1, -2) end
           return out
         end
@@ -670,7 +692,7 @@ function globals.require(name)
   if loading[name] then fail(sformat("module %q requires itself", name)) end
   local f, why = native.load_module(name)
   if not f then
-    if raw_type(why) == "table" then raw_error(raw_setmetatable(why, { __tostring = function(e) return e.message end }), 0) end
+    if raw_type(why) == "table" then raw_error(raw_setmetatable(why, ModuleError), 0) end
     fail(why)
   end
   loading[name] = true
