@@ -220,7 +220,7 @@ impl Run {
     }
 
     fn view_options(&self, context: &Context, request: &RunRequest) -> Options {
-        let program = &context.program;
+        let program = context.call();
         Options {
             mode: match (request.json, request.quiet) {
                 (true, _) => Mode::Json,

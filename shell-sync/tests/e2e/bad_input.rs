@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use quire_core::wire::Stream;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use crate::world::{World, rows};
+use crate::recorded::rows;
+use crate::world::World;
 
 /// A pipeline that does not compile: `validate` says so and ends with 1; `run` says so, ends with 2, and is a run all the same.
 #[track_caller]
 fn check_broken(text: &str, said: &[&str]) {
     let world = World::new(text);
     world.quire(&["validate"]).ends(1).says(said);
-    world.run(2, &[]).says(said);
+    world.run(2, &[]).tells(said);
     let run = world.last();
     let kinds: Vec<String> = run.events().iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect();
     assert_eq!((kinds.first().unwrap().as_str(), kinds.last().unwrap().as_str()), ("run_started", "run_finished"));
@@ -64,7 +65,7 @@ fn a_cycle_and_everything_else_that_is_wrong_with_a_graph_at_once() {
 fn a_pipeline_without_jobs() {
     let world = World::new("");
     world.quire(&["validate"]).ends(1).says(&["error:", "no job"]);
-    world.run(2, &[]).says(&["error:", "no job"]);
+    world.run(2, &[]).tells(&["error:", "no job"]);
     world.is_sound();
 }
 

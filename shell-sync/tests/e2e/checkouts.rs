@@ -97,7 +97,7 @@ fn the_pipeline_is_that_of_the_revision() {
     world.run(0, &["--at", "old"]);
     assert_eq!(world.rows("SELECT job_id FROM jobs"), ["old"]);
     world.run(0, &["--at", "old", "old"]);
-    world.run(2, &["--at", "old", "new"]).says(&["error:", "\"new\"", "old"]);
+    world.run(2, &["--at", "old", "new"]).tells(&["error:", "\"new\"", "old"]);
     world.run(2, &["--at", "no-such-rev"]).says(&["error:", "no-such-rev"]);
     world.run(2, &["--at", "-x"]).says(&["error:"]);
     world.is_sound();

@@ -4,7 +4,8 @@ use std::fs;
 
 use quire_core::wire::Stream;
 
-use crate::world::{World, entry, until};
+use crate::recorded::entry;
+use crate::world::{World, until};
 
 #[test]
 fn both_streams_are_logged_in_the_order_in_which_they_came() {

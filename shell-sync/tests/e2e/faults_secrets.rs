@@ -1,6 +1,7 @@
 //! What the forerunner got wrong about secrets: no form of one is in anything that a run leaves behind or says.
 
-use crate::world::{Done, RunRecord, World};
+use crate::recorded::RunRecord;
+use crate::world::{Done, World};
 
 const SECRET: &str = "hunter2-Ünlock me/+\"quoted\"";
 

@@ -19,6 +19,9 @@ mod interrupted;
 mod options;
 #[cfg(test)]
 mod past_runs;
-//mod terminal;
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod terminal;
 #[cfg(test)]
 mod world;

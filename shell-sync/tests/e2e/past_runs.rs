@@ -2,7 +2,8 @@
 
 use quire_core::wire::Stream;
 
-use crate::world::{World, entry};
+use crate::recorded::entry;
+use crate::world::World;
 
 /// Three runs: one of each commit complete, and a failed one of the second.
 fn three() -> (World, String, String) {
