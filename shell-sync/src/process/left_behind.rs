@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn only_processes_of_the_runs_that_are_named_are_ended() {
         let (dead, living) = (format!("dead-{}", std::process::id()), format!("living-{}", std::process::id()));
-        let mut left = tagged(&dead, "exec sleep 1000");
+        // Waits without starting another program: one that is just being started shows no environment.
+        let mut left = tagged(&dead, "read line");
         let mut other = tagged(&living, "read line");
         let ended = end_left_behind(&runs(&[&dead, "no-such-run"]));
         assert_eq!(ended.len(), 1, "{ended:?}");
