@@ -23,9 +23,11 @@ fn median(mut of: impl FnMut() -> f64) -> f64 {
 }
 
 fn main() {
-    let source = Source { file: ".quire/ci.lua".into(), text: TEXT.into(), modules: BTreeMap::new() };
-    let program = Arc::new(Program::compile(&source).unwrap());
+    let source = Source { file: ".quire/ci.lua".into(), text: TEXT.into(), modules: BTreeMap::new(), fennel: None };
     let limits = Limits::default();
+    let program = Program::compile(&source, &limits).unwrap();
+    while program.prepare().is_none() {}
+    let program = Arc::new(program);
     let each = |count: u32, work: &dyn Fn()| {
         let begin = Instant::now();
         (0..count).for_each(|_| work());

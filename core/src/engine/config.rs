@@ -1,6 +1,7 @@
 //! What a run is given: facts that never change while it goes on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ids::RunId;
@@ -15,6 +16,37 @@ pub struct Source {
     pub text: Vec<u8>,
     /// File name relative to the workspace (`.quire/lib/x.lua`) to text.
     pub modules: BTreeMap<String, Vec<u8>>,
+    /// The Fennel compiler, where a file is Fennel.
+    pub fennel: Compiler,
+}
+
+impl Source {
+    /// The text of each file, for excerpts.
+    pub(crate) fn texts(&self) -> BTreeMap<String, String> {
+        let all = std::iter::once((&self.file, &self.text)).chain(&self.modules);
+        all.map(|(file, text)| (file.clone(), String::from_utf8_lossy(text).into_owned())).collect()
+    }
+}
+
+/// What came of looking for the Fennel compiler.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Compiler {
+    /// Nobody looked: no file is Fennel.
+    #[default]
+    NotSought,
+    /// It is there.
+    Found(FennelCompiler),
+    /// It is in none of these places, as people may read them.
+    NotFound(String),
+}
+
+/// The reference compiler of Fennel: one file of Lua, 1.5.2 or newer. It runs in a VM of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FennelCompiler {
+    /// Where it was found, for messages.
+    pub path: String,
+    /// Its text; 289,000 bytes, so it is not copied.
+    pub text: Arc<[u8]>,
 }
 
 /// Bounds of a run.

@@ -45,6 +45,8 @@ pub enum Defining {
 pub struct Definition {
     files: BTreeMap<String, String>,
     program: Result<(Arc<Program>, Vm), Failure>,
+    /// The top level runs; before, its file may have to be compiled.
+    begun: bool,
     memo: Memo,
     logs: Vec<String>,
     requests: usize,
@@ -57,14 +59,14 @@ impl Definition {
     /// Compiles the source and readies its top level.
     pub fn new(source: &Source, limits: &Limits, seed: u64) -> Definition {
         let ready = || {
-            let program = Arc::new(Program::compile(source)?);
-            let mut vm = Vm::new(Arc::clone(&program), limits, seed)?;
-            vm.start_top_level(None)?;
+            let program = Arc::new(Program::compile(source, limits)?);
+            let vm = Vm::new(Arc::clone(&program), limits, seed)?;
             Ok((program, vm))
         };
         Definition {
             files: texts(source),
             program: ready(),
+            begun: false,
             memo: Memo::new(),
             logs: Vec::new(),
             requests: 0,
@@ -83,6 +85,13 @@ impl Definition {
                 return Defining::Done(Err(self.diagnose(failure)));
             }
         };
+        if !self.begun {
+            let Some(prepared) = program.prepare() else { return Defining::Slice };
+            if let Err(failure) = prepared.and_then(|()| vm.start_top_level(None)) {
+                return Defining::Done(Err(self.diagnose(failure)));
+            }
+            self.begun = true;
+        }
         match vm.resume(self.reply.take()) {
             Step::Slice => Defining::Slice,
             Step::Request(request) => {
@@ -149,9 +158,10 @@ impl Definition {
     ) -> Result<Box<Defined>, Vec<Diagnostic>> {
         let defined = definitions.map_err(|failure| self.diagnose(failure))?;
         let pipeline = check(defined.jobs, defined.image, defined.problems, &self.files)?;
+        let logs = program.macro_logs().into_iter().chain(std::mem::take(&mut self.logs)).collect();
         Ok(Box::new(Defined {
             pipeline: Arc::new(pipeline),
-            logs: std::mem::take(&mut self.logs),
+            logs,
             image_place: defined.image_place,
             program,
             memo: Arc::new(std::mem::take(&mut self.memo)),

@@ -20,7 +20,7 @@ mod timers;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use asking::READ_LIMIT;
-pub use config::{Config, Limits, Source};
+pub use config::{Compiler, Config, FennelCompiler, Limits, Source};
 pub use definition::{Defined, Defining, Definition};
 pub use io::{Answer, Ask, CommandSpec, ExitStatus, GRACE, Input, Output, Scope, Signal, SpawnFailure};
 

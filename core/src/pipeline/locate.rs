@@ -80,6 +80,10 @@ impl<'a> Files<'a> {
                     place.column = self.only(place, token);
                 } else if let Some(word) = first_quoted(&diagnostic.message) {
                     *place = self.locate(place, Wanted::Word(word));
+                    if place.column.is_none() && place.file.ends_with(".fnl") {
+                        // A word of Fennel has its fields in it: `ci.job`.
+                        place.column = self.only(place, &format!(".{word}")).map(|column| column + 1);
+                    }
                 }
             }
             if diagnostic.excerpt.is_none() {
@@ -411,6 +415,10 @@ mod tests {
         let found = complete("ci has no 'jbo'; it has glob; job", 2);
         assert_eq!((found.message.as_str(), found.help.as_deref()), ("ci has no 'jbo'", Some("it has glob; job")));
         assert_eq!(found.place, Some(Place { column: Some(14), ..place(2) }));
+        let texts = BTreeMap::from([("ci.fnl".to_owned(), "(ci.jbo :a)".to_owned())]);
+        let fennel = Place { file: "ci.fnl".into(), line: 1, column: None };
+        let found = Files::new(&texts).complete(Diagnostic::new("ci has no 'jbo'").at(fennel.clone()));
+        assert_eq!(found.place, Some(Place { column: Some(5), ..fennel }));
         let long = BTreeMap::from([("ci.lua".to_owned(), "ü".repeat(10_000))]);
         assert_eq!(Files::new(&long).excerpt(&place(1)).map(|line| line.len()), Some(4096));
     }

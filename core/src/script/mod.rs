@@ -2,12 +2,15 @@
 //!
 //! Owns the sandbox. What the answers are, and when, is the engine's.
 
+mod advice;
+mod fennel;
 pub mod pattern;
 mod program;
 mod request;
 mod stdlib;
 mod vm;
 
+pub use fennel::{INSTALL as INSTALL_FENNEL, compile_fennel, fennel_version};
 pub use program::{MODULES, Program};
 pub use request::{CommandText, Reply, Request, ShRequest, ShResult};
 pub use vm::{Definitions, Failure, JobFacts, Step, Vm};

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value as LuaValue, Variadic};
 
+use super::fennel::{Fennel, is_fennel};
 use super::vm::{Failure, compile};
-use crate::engine::Source;
+use crate::engine::{Limits, Source};
 use crate::pipeline::Place;
 
 /// Lua cuts a chunk's name in messages to this many bytes (LUA_IDSIZE, the final NUL included).
@@ -23,7 +24,9 @@ pub const MODULES: &str = ".quire/lib/";
 #[derive(Debug)]
 pub struct Program {
     file: String,
+    /// Empty where it is Fennel.
     main: Vec<u8>,
+    fennel: Option<Fennel>,
     /// File to text.
     modules: BTreeMap<String, Vec<u8>>,
     /// As messages name a file, to the file.
@@ -31,18 +34,22 @@ pub struct Program {
 }
 
 impl Program {
-    /// Compiles the main file. Modules are compiled where they are required.
-    pub fn compile(source: &Source) -> Result<Program, Failure> {
+    /// Compiles the main file, unless it is Fennel: see [`Program::prepare`]. Modules are compiled where they are required.
+    pub fn compile(source: &Source, limits: &Limits) -> Result<Program, Failure> {
         let files = std::iter::once(&source.file).chain(source.modules.keys());
         let mut program = Program {
             file: source.file.clone(),
             main: Vec::new(),
+            fennel: Fennel::new(source, limits),
             modules: source.modules.clone(),
             shown: files.map(|file| (short_name(file), file.clone())).collect(),
         };
         if source.text.starts_with(b"\x1b") {
             let message = "the pipeline is compiled Lua; write it as text".to_owned();
             return Err(Failure { message, place: program.main_place() });
+        }
+        if is_fennel(&source.file) {
+            return Ok(program);
         }
         let compiled = Lua::new_with(StdLib::NONE, LuaOptions::new())
             .and_then(|lua| compile(&lua, &format!("@{}", source.file), &source.text).map(|f| f.dump(false)));
@@ -55,40 +62,77 @@ impl Program {
         &self.file
     }
 
-    pub(super) fn load_main(&self, lua: &Lua) -> mlua::Result<Function> {
-        lua.load(&self.main[..]).set_name(format!("@{}", self.file)).set_mode(ChunkMode::Binary).into_function()
+    /// Compiles a slice of a main file that is Fennel; `None` until it is done.
+    pub fn prepare(&self) -> Option<Result<(), Failure>> {
+        match &self.fennel {
+            Some(fennel) if is_fennel(&self.file) => Some(fennel.unit(&self.file)?.map(drop).map_err(Clone::clone)),
+            _ => Some(Ok(())),
+        }
     }
 
-    /// What `require` calls: the module's function, or nil and why not (a text, or a table with a place).
+    /// What macros printed while files were compiled.
+    pub fn macro_logs(&self) -> Vec<String> {
+        self.fennel.as_ref().map(Fennel::logs).unwrap_or_default()
+    }
+
+    pub(super) fn load_main(&self, lua: &Lua) -> mlua::Result<Function> {
+        let unit = self.fennel.as_ref().and_then(|fennel| fennel.unit(&self.file)?.ok());
+        load_dump(lua, &self.file, unit.map_or(&self.main, |unit| &unit.code))
+    }
+
+    /// What `require` calls: the module's function, or nil and why not (a text, or a table with a place), or false where it is
+    /// being compiled: a slice of that was done, ask again.
     pub(super) fn load_module(&self, lua: &Lua, name: &str) -> mlua::Result<Variadic<LuaValue>> {
-        let refuse = |message: String| -> mlua::Result<Variadic<LuaValue>> {
-            Ok(Variadic::from_iter([LuaValue::Nil, LuaValue::String(lua.create_string(message)?)]))
+        let file = match self.find_module(name) {
+            Ok(file) => file,
+            Err(why) => {
+                return Ok(Variadic::from_iter([LuaValue::Nil, LuaValue::String(lua.create_string(why)?)]));
+            }
         };
-        let parts: Vec<&str> = name.split(['.', '/']).collect();
-        if parts.iter().any(|part| part.is_empty()) {
-            return refuse(format!("{name:?} is no name of a module: write \"name\" or \"folder.name\""));
-        }
-        let stem = format!("{MODULES}{}", parts.join("/"));
-        let candidates = [format!("{stem}.lua"), format!("{stem}/init.lua")];
-        let Some((file, text)) = candidates.iter().find_map(|file| self.modules.get_key_value(file)) else {
-            let there: Vec<&str> = self.modules.keys().filter_map(|file| file.strip_prefix(MODULES)).collect();
-            let there = if there.is_empty() { "no modules".to_owned() } else { there.join(", ") };
-            return refuse(format!(
-                "module {name:?} is not there: looked for {}; {MODULES} has {there}",
-                candidates.join(" and ")
-            ));
+        let loaded = match self.fennel.as_ref().filter(|_| is_fennel(file)) {
+            None => compile(lua, &format!("@{file}"), self.modules.get(file).map(Vec::as_slice).unwrap_or_default())
+                .map_err(|error| self.failure_of_error(&error)),
+            Some(fennel) => match fennel.unit(file) {
+                None => return Ok(Variadic::from_iter([LuaValue::Boolean(false)])),
+                Some(Ok(unit)) => load_dump(lua, file, &unit.code).map_err(|error| self.failure_of_error(&error)),
+                Some(Err(failure)) => Err(failure.clone()),
+            },
         };
-        match compile(lua, &format!("@{file}"), text) {
+        match loaded {
             Ok(f) => Ok(Variadic::from_iter([LuaValue::Function(f)])),
-            Err(error) => {
-                let failure = self.failure_of_error(&error);
+            Err(failure) => {
                 let table: Table = lua.create_table()?;
                 table.raw_set("message", failure.message)?;
                 if let Some(place) = failure.place {
                     table.raw_set("file", place.file)?;
                     table.raw_set("line", place.line)?;
+                    table.raw_set("column", place.column)?;
                 }
                 Ok(Variadic::from_iter([LuaValue::Nil, LuaValue::Table(table)]))
+            }
+        }
+    }
+
+    /// The file of a module, or why there is none.
+    fn find_module(&self, name: &str) -> Result<&str, String> {
+        let parts: Vec<&str> = name.split(['.', '/']).collect();
+        if parts.iter().any(|part| part.is_empty()) {
+            return Err(format!("{name:?} is no name of a module: write \"name\" or \"folder.name\""));
+        }
+        let stem = format!("{MODULES}{}", parts.join("/"));
+        let endings = [".lua", ".fnl", "/init.lua", "/init.fnl"];
+        let mut found = endings.iter().filter_map(|ending| self.modules.get_key_value(&format!("{stem}{ending}")));
+        match (found.next(), found.next()) {
+            (Some((file, _)), None) => Ok(file),
+            (Some((file, _)), Some((other, _))) => {
+                Err(format!("module {name:?} is there twice, as {file} and {other}; keep one"))
+            }
+            (None, _) => {
+                let there: Vec<&str> = self.modules.keys().filter_map(|file| file.strip_prefix(MODULES)).collect();
+                let there = if there.is_empty() { "no modules".to_owned() } else { there.join(", ") };
+                Err(format!(
+                    "module {name:?} is not there: looked for {stem}.lua, .fnl, /init.lua and /init.fnl; {MODULES} has {there}"
+                ))
             }
         }
     }
@@ -137,7 +181,8 @@ impl Program {
         let message = text.map(|text| text.to_string_lossy()).unwrap_or_default();
         let file: Option<String> = info.raw_get("file").unwrap_or(None);
         let line: Option<u32> = info.raw_get("line").unwrap_or(None);
-        let place = file.map(|file| Place { file, line: line.unwrap_or(1), column: None });
+        let column: Option<u32> = info.raw_get("column").unwrap_or(None);
+        let place = file.map(|file| Place { file, line: line.unwrap_or(1), column });
         if info.raw_get("prefixed").unwrap_or(false) {
             let split = self.split(&message);
             return Failure { place: split.place.or(place), message: split.message };
@@ -165,6 +210,11 @@ impl Program {
         }
         Failure { message: message.to_owned(), place: None }
     }
+}
+
+/// A function of a dump that this process made.
+fn load_dump(lua: &Lua, file: &str, dump: &[u8]) -> mlua::Result<Function> {
+    lua.load(dump).set_name(format!("@{file}")).set_mode(ChunkMode::Binary).into_function()
 }
 
 /// An error's own text, without the tracebacks that mlua adds.

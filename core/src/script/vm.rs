@@ -9,9 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mlua::chunk::ChunkMode;
 use mlua::thread::ThreadStatus;
-use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Thread, Value as LuaValue, VmState};
+use mlua::{
+    Function, HookTriggers, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Thread, Value as LuaValue, VmState,
+};
 use serde_json::Value;
 
+use super::advice::instead_of;
+use super::fennel::is_fennel;
 use super::program::Program;
 use super::request::{self, Reply, Request};
 use super::stdlib;
@@ -20,7 +24,7 @@ use crate::pipeline::{Diagnostic, Place, RawJob};
 use crate::pipeline::{JobOptions, Needs};
 
 /// Instructions between two looks of the meter.
-const UNIT: u32 = 1_000;
+pub(super) const UNIT: u32 = 1_000;
 /// Units in a slice: a busy script gives the thread back after about 100,000 instructions.
 const UNITS_PER_SLICE: u64 = 100;
 /// Units that a script may run where it cannot be suspended (inside a metamethod that a built-in function calls).
@@ -50,17 +54,21 @@ pub struct Failure {
 
 /// Counts instructions and remembers that a script is to die, for the hook and for `pcall`.
 #[derive(Debug, Default)]
-struct Meter {
-    units: AtomicU64,
+pub(super) struct Meter {
+    pub units: AtomicU64,
     /// Units since the script was last suspended.
-    stuck: AtomicU64,
-    limit: u64,
-    killed: AtomicBool,
+    pub stuck: AtomicU64,
+    pub limit: u64,
+    pub killed: AtomicBool,
 }
 
 impl Meter {
+    pub fn new(limits: &Limits) -> Meter {
+        Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() }
+    }
+
     /// Counts one unit; what the hook shall do.
-    fn count(&self) -> mlua::Result<VmState> {
+    pub fn count(&self) -> mlua::Result<VmState> {
         let units = self.units.fetch_add(1, Ordering::Relaxed) + 1;
         let stuck = self.stuck.fetch_add(1, Ordering::Relaxed) + 1;
         if units > self.limit || stuck > UNITS_STUCK {
@@ -144,7 +152,7 @@ impl Vm {
         lua.set_memory_limit(limits.vm_bytes)?;
         // Nothing of what is made here is garbage: a collection would only walk it.
         lua.gc_stop();
-        let meter = Arc::new(Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() });
+        let meter = Arc::new(Meter::new(limits));
         let native = natives(&lua, &meter, &program)?;
         let reseed = lua.globals().get::<Table>("math")?.get("randomseed")?;
         let host: Table = {
@@ -270,7 +278,8 @@ impl Vm {
     }
 
     fn output(&self, value: LuaValue) -> Result<Option<Value>, Failure> {
-        if value.is_nil() {
+        // A function of Fennel always returns the value of its last form, meant or not: a table is meant.
+        if value.is_nil() || (is_fennel(self.program.file()) && !value.is_table()) {
             return Ok(None);
         }
         let is_result = || self.host.raw_get::<Function>("is_result")?.call::<bool>(&value);
@@ -308,6 +317,10 @@ fn natives(lua: &Lua, meter: &Arc<Meter>, program: &Arc<Program>) -> mlua::Resul
     native.raw_set("tick", lua.create_function(move |_, ()| Ok(matches!(counting.count()?, VmState::Yield)))?)?;
     let modules = Arc::clone(program);
     native.raw_set("load_module", lua.create_function(move |lua, name: String| modules.load_module(lua, &name))?)?;
+    native.raw_set(
+        "instead_of",
+        lua.create_function(|_, name: LuaString| Ok(instead_of(&name.to_string_lossy(), false)))?,
+    )?;
     native.raw_set(
         "describe",
         lua.create_function(|_, value: LuaValue| {
@@ -412,8 +425,8 @@ mod tests {
     use crate::engine::Source;
 
     fn program(text: &str) -> Result<Arc<Program>, Failure> {
-        let source = Source { file: ".quire/ci.lua".into(), text: text.into(), modules: BTreeMap::new() };
-        Program::compile(&source).map(Arc::new)
+        let source = Source { file: ".quire/ci.lua".into(), text: text.into(), ..Source::default() };
+        Program::compile(&source, &Limits::default()).map(Arc::new)
     }
 
     fn run(vm: &mut Vm, log: &mut Vec<Request>) -> Step {
@@ -442,7 +455,8 @@ mod tests {
         let defined = vm.definitions().expect("definitions");
         assert_eq!(defined.problems, []);
         assert_eq!(defined.jobs.len(), 1);
-        vm.start_job(&JobFacts { id: "a".into(), attempt: 1, ..JobFacts::default() }).expect("starts");
+        let facts = JobFacts { id: "a".into(), attempt: 1, pushed_at_ms: Some(5), ..JobFacts::default() };
+        vm.start_job(&facts).expect("starts");
         let end = run(&mut vm, &mut log);
         (end, log)
     }
@@ -494,6 +508,22 @@ mod tests {
     }
 
     #[test]
+    fn a_dash_is_an_underscore() {
+        let (end, _) = job("assert(rt['read-file'] == rt.read_file and rt['write-file'] == rt.write_file)
+            assert(rt.push['pushed-at-ms'] == rt.push.pushed_at_ms and rt.params['no-such'] == nil)
+            return {rt.push['pushed-at-ms']}");
+        assert!(matches!(end, Step::Returned(Ok(Some(_)))), "{end:?}");
+        let text = "local ci = require 'quire.ci' ci.defaults {['allow-failure'] = true} ci.job('a', function() end)
+            ci.job('b', {['allow-failure'] = false}, function() end)";
+        let mut vm = Vm::new(program(text).expect("compiles"), &Limits::default(), 7).expect("a VM");
+        vm.start_top_level(None).expect("starts");
+        assert!(matches!(run(&mut vm, &mut Vec::new()), Step::Returned(Ok(_))));
+        let defined = vm.definitions().expect("definitions");
+        let allowed: Vec<bool> = defined.jobs.iter().map(|job| job.options.allow_failure).collect();
+        assert_eq!((allowed, defined.problems), (vec![true, false], vec![]));
+    }
+
+    #[test]
     fn errors_name_their_place() {
         for (text, message, line) in [
             ("\nerror('boom')", "boom", 2),
@@ -517,7 +547,7 @@ mod tests {
             ),
             (
                 "\nrequire 'nope'",
-                "module \"nope\" is not there: looked for .quire/lib/nope.lua and .quire/lib/nope/init.lua; .quire/lib/ has no modules",
+                "module \"nope\" is not there: looked for .quire/lib/nope.lua, .fnl, /init.lua and /init.fnl; .quire/lib/ has no modules",
                 2,
             ),
             ("coroutine.yield()", "coroutine.yield is called outside a coroutine", 1),

@@ -112,6 +112,11 @@ enum Verb {
     #[command(after_help = "Example:\n  quire-ci graph\n  quire-ci graph --format mermaid > graph.mmd")]
     Graph(commands::graph::GraphArgs),
 
+    /// Print the Lua that a Fennel file compiles to
+    #[command(after_help = "Example:\n  quire-ci compile .quire/ci.fnl\n\n\
+        Exit code 0 if it compiles, 1 if it does not, 2 if there is no Fennel compiler.")]
+    Compile(commands::compile::CompileArgs),
+
     /// Print a shell's completion script
     #[command(
         after_help = "Example:\n  quire-ci completions bash > ~/.local/share/bash-completion/completions/quire-ci\n  \
@@ -290,6 +295,7 @@ fn dispatch(context: &Context, verb: Option<Verb>) -> Result<Exit, CliError> {
         Some(Verb::Validate(args)) => commands::validate::run(context, args),
         Some(Verb::Run(args)) => commands::run::run(context, *args),
         Some(Verb::Graph(args)) => commands::graph::run(context, args),
+        Some(Verb::Compile(args)) => commands::compile::run(context, args),
         Some(Verb::Completions(args)) => commands::completions::run(args, command(NAME)),
         Some(Verb::Ls(args)) => commands::ls::run(context, &args),
         Some(Verb::Show(args)) => commands::show::run(context, &args),

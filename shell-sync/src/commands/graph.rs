@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{Args, ValueEnum};
 use quire_core::pipeline::GraphFormat;
 
-use super::load_pipeline;
+use super::{load_pipeline, read_source};
 use crate::cli::{CliError, Context, Exit};
 
 /// Options of `graph`.
@@ -40,7 +40,7 @@ enum Format {
 /// Draws the graph of the workspace's pipeline.
 pub fn run(context: &Context, args: GraphArgs) -> Result<Exit, CliError> {
     let workspace = context.workspace()?;
-    let pipeline = load_pipeline(&workspace).map_err(CliError::pipeline)?;
+    let pipeline = load_pipeline(&workspace, &read_source(context, &workspace)?).map_err(CliError::pipeline)?;
     let format = match (args.json, args.format) {
         (true, _) | (_, Format::Json) => GraphFormat::Json,
         (_, Format::Text) => GraphFormat::Text,

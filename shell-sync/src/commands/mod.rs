@@ -1,5 +1,6 @@
 //! One module a verb of the command line.
 
+pub mod compile;
 pub mod completions;
 pub mod doctor;
 pub mod events;
@@ -14,24 +15,41 @@ pub mod run;
 pub mod show;
 pub mod validate;
 
-use quire_core::engine::{Defining, Definition, Limits};
+use quire_core::engine::{Compiler, Defining, Definition, Limits, Source};
 use quire_core::pipeline::{Diagnostic, Pipeline};
+use quire_core::script::INSTALL_FENNEL;
 
+use crate::cli::{CliError, Context, ErrorKind};
 use crate::workspace::Workspace;
 
-/// Reads the workspace's pipeline and runs its top level.
-pub fn load_pipeline(workspace: &Workspace) -> Result<Pipeline, Vec<Diagnostic>> {
-    let source = workspace.source().map_err(|error| {
-        let place = error.place().display().to_string();
-        vec![Diagnostic { message: format!("{error} ({place})"), ..Diagnostic::default() }]
-    })?;
+/// Reads the workspace's pipeline; that this machine cannot compile it is no error of the pipeline's, and is told before.
+pub fn read_source(context: &Context, workspace: &Workspace) -> Result<Source, CliError> {
+    let source = workspace.source().map_err(|error| context.explain(error))?;
+    match &source.fennel {
+        Compiler::NotFound(places) if source.file.ends_with(".fnl") => Err(no_fennel(places)),
+        _ => Ok(source),
+    }
+}
+
+/// No compiler: what to do.
+fn no_fennel(places: &str) -> CliError {
+    CliError::new(ErrorKind::Pipeline, "the pipeline is in Fennel, and its compiler is not installed")
+        .help(format!("{INSTALL_FENNEL}\nlooked at {places}"))
+}
+
+/// Runs the top level of the workspace's pipeline.
+pub fn load_pipeline(workspace: &Workspace, source: &Source) -> Result<Pipeline, Vec<Diagnostic>> {
     let files = workspace.files();
-    let mut definition = Definition::new(&source, &Limits::default(), 0);
+    let mut definition = Definition::new(source, &Limits::default(), 0);
     loop {
         match definition.resume() {
             Defining::Slice => {}
             Defining::Asked(request) => definition.answer(files.answer_request(&request)),
-            Defining::Done(done) => return done.map(|defined| (*defined.pipeline).clone()),
+            Defining::Done(done) => {
+                // Its VMs stay until the process ends, which is soon: to free them piece by piece takes a tenth of the time.
+                std::mem::forget(definition);
+                return done.map(|defined| (*defined.pipeline).clone());
+            }
         }
     }
 }

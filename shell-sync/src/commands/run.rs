@@ -58,7 +58,8 @@ fn check_jobs(workspace: &Workspace, request: &RunRequest) -> Result<(), CliErro
     if request.jobs.is_empty() || matches!(request.at, Some(At::Rev(_))) {
         return Ok(());
     }
-    let Ok(pipeline) = super::load_pipeline(workspace) else { return Ok(()) };
+    let Ok(source) = workspace.source() else { return Ok(()) };
+    let Ok(pipeline) = super::load_pipeline(workspace, &source) else { return Ok(()) };
     match pipeline.select(&request.jobs) {
         Ok(_) => Ok(()),
         Err(diagnostic) => {

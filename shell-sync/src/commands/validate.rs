@@ -7,7 +7,7 @@ use quire_core::pipeline::{Diagnostic, JobDefinition, Pipeline};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::load_pipeline;
+use super::{load_pipeline, read_source};
 use crate::cli::{CliError, Context, Exit, styled};
 
 /// Options of `validate`.
@@ -21,7 +21,7 @@ pub struct ValidateArgs {
 /// Checks the pipeline and prints its jobs or its errors.
 pub fn run(context: &Context, args: ValidateArgs) -> Result<Exit, CliError> {
     let workspace = context.workspace()?;
-    let loaded = load_pipeline(&workspace);
+    let loaded = load_pipeline(&workspace, &read_source(context, &workspace)?);
     let exit = if loaded.is_ok() { Exit::Complete } else { Exit::Failed };
     if args.json {
         writeln!(anstream::stdout().lock(), "{}", report(workspace.pipeline, &loaded)?)?;
@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: ValidateArgs) -> Result<Exit, CliError> {
 /// Lists the jobs for a person who typed the program's name alone.
 pub fn list(context: &Context) -> Result<Exit, CliError> {
     let workspace = context.workspace()?;
-    let pipeline = load_pipeline(&workspace).map_err(CliError::pipeline)?;
+    let pipeline = load_pipeline(&workspace, &read_source(context, &workspace)?).map_err(CliError::pipeline)?;
     let mut out = anstream::stdout().lock();
     writeln!(out, "Jobs of {}:", workspace.root.join(workspace.pipeline).display())?;
     write_jobs(&mut out, &pipeline)?;

@@ -2,15 +2,21 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Folders in which package managers keep Lua modules, most particular first; below each a folder a Lua version. Debian, a plain
-/// `make install`, Homebrew on both systems.
-const TREES: [&str; 4] =
-    ["/usr/local/share/lua", "/usr/share/lua", "/opt/homebrew/share/lua", "/home/linuxbrew/.linuxbrew/share/lua"];
+use quire_core::engine::{Compiler, FennelCompiler};
 
-/// The compiler is one file for all of them; the newest is looked at first.
-const LUA_VERSIONS: [&str; 4] = ["5.4", "5.3", "5.2", "5.1"];
+/// Folders in which package managers of a system keep Lua modules; below each a folder a Lua version. Debian and most others, a
+/// plain `make install` or luarocks, Homebrew.
+const SYSTEM_TREES: [&str; 2] = ["/usr/share/lua", "/usr/local/share/lua"];
+const HOMEBREW_TREES: [&str; 2] = ["/opt/homebrew/share/lua", "/home/linuxbrew/.linuxbrew/share/lua"];
+
+/// The compiler is one file for all of them; the version that quire has is looked at first.
+const LUA_VERSIONS: [&str; 5] = ["5.4", "5.5", "5.3", "5.2", "5.1"];
+
+/// Largest compiler, in bytes. That of 1.5.3 has 289,000.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Names a compiler and so ends the search.
 pub const VARIABLE: &str = "QUIRE_FENNEL";
@@ -25,6 +31,17 @@ pub struct Fennel {
 }
 
 impl Fennel {
+    /// The compiler's text, for the core.
+    ///
+    /// # Errors
+    /// It was found and cannot be read: which file, and why.
+    pub fn read(&self) -> Result<Compiler, (PathBuf, String)> {
+        let Some(path) = &self.found else { return Ok(Compiler::NotFound(self.places())) };
+        let file = fs::File::open(path).map_err(|error| (path.clone(), super::sentence(&error)))?;
+        let text = super::read_bounded(file, MAX_BYTES).map_err(|why| (path.clone(), why))?;
+        Ok(Compiler::Found(FennelCompiler { path: path.display().to_string(), text: text.into() }))
+    }
+
     /// The places that were tried, for people: those of one tree as one, `/usr/share/lua/{5.4,5.3}/fennel.lua`.
     pub fn places(&self) -> String {
         let tree = |path: &Path| -> Option<(PathBuf, String)> {
@@ -54,8 +71,8 @@ impl Fennel {
     }
 }
 
-/// Looks for the compiler: `$QUIRE_FENNEL` and nowhere else if it is set; else `.quire/fennel.lua` of the workspace, luarocks' tree
-/// of this user, and the trees of the system.
+/// Looks for the compiler: `$QUIRE_FENNEL` and nowhere else if it is set; else `.quire/fennel.lua` of the workspace, the trees of
+/// the system, luarocks' tree of this user, and Homebrew's.
 pub fn find_fennel(workspace: Option<&Path>) -> Fennel {
     let home = env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     search(candidates(env::var_os(VARIABLE), workspace, home.as_deref()))
@@ -66,8 +83,8 @@ fn candidates(named: Option<OsString>, workspace: Option<&Path>, home: Option<&P
         return vec![named.into()];
     }
     let mut candidates: Vec<PathBuf> = workspace.map(|root| root.join(".quire/fennel.lua")).into_iter().collect();
-    let trees = home.map(|home| home.join(".luarocks/share/lua")).into_iter().chain(TREES.map(PathBuf::from));
-    for tree in trees {
+    let luarocks = home.map(|home| home.join(".luarocks/share/lua"));
+    for tree in SYSTEM_TREES.map(PathBuf::from).into_iter().chain(luarocks).chain(HOMEBREW_TREES.map(PathBuf::from)) {
         candidates.extend(LUA_VERSIONS.map(|version| tree.join(version).join("fennel.lua")));
     }
     candidates
@@ -94,8 +111,18 @@ mod tests {
         assert_eq!(candidates(Some("/f.lua".into()), Some(root), None), [PathBuf::from("/f.lua")]);
         let all = candidates(Some(OsString::new()), Some(root), Some(Path::new("/home/a")));
         assert_eq!(all.first(), Some(&PathBuf::from("/w/.quire/fennel.lua")));
-        assert_eq!(all.get(1), Some(&PathBuf::from("/home/a/.luarocks/share/lua/5.4/fennel.lua")));
-        assert!(all.contains(&PathBuf::from("/usr/share/lua/5.4/fennel.lua")));
+        let newest: Vec<&str> =
+            all.iter().filter_map(|path| path.to_str()).filter(|path| path.contains("5.4")).collect();
+        assert_eq!(
+            newest,
+            [
+                "/usr/share/lua/5.4/fennel.lua",
+                "/usr/local/share/lua/5.4/fennel.lua",
+                "/home/a/.luarocks/share/lua/5.4/fennel.lua",
+                "/opt/homebrew/share/lua/5.4/fennel.lua",
+                "/home/linuxbrew/.linuxbrew/share/lua/5.4/fennel.lua"
+            ]
+        );
     }
 
     #[test]

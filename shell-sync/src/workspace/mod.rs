@@ -14,7 +14,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use quire_core::engine::Source;
+use quire_core::engine::{Compiler, Source};
 
 pub use fennel::{Fennel, VARIABLE as FENNEL_VARIABLE, find_fennel};
 pub use files::Files;
@@ -131,7 +131,7 @@ impl Workspace {
         Files::new(self.root.clone())
     }
 
-    /// Reads the pipeline and its modules: every `*.lua` and `*.fnl` below [`LIBRARY`], hidden files and symlinked folders
+    /// Reads the pipeline and its modules, and the Fennel compiler where one of them is Fennel: every `*.lua` and `*.fnl` below [`LIBRARY`], hidden files and symlinked folders
     /// aside. A name that is not UTF-8 is left out, as no script can ask for it.
     pub fn source(&self) -> Result<Source, WorkspaceError> {
         let files = self.files();
@@ -151,7 +151,17 @@ impl Workspace {
                 }
             }
         }
-        Ok(Source { file: self.pipeline.to_owned(), text, modules })
+        let is_fennel = |file: &str| file.ends_with(".fnl");
+        let fennel = match is_fennel(self.pipeline) || modules.keys().any(|file| is_fennel(file)) {
+            true => self.fennel()?,
+            false => Compiler::NotSought,
+        };
+        Ok(Source { file: self.pipeline.to_owned(), text, modules, fennel })
+    }
+
+    /// Looks for the Fennel compiler. That there is none is for the core to say, where it is needed.
+    pub fn fennel(&self) -> Result<Compiler, WorkspaceError> {
+        find_fennel(Some(&self.root)).read().map_err(|(file, what)| WorkspaceError::Unreadable { file, what })
     }
 }
 

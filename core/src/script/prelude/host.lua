@@ -39,8 +39,11 @@ end
 local CommandError = { __name = "command error" }
 CommandError.__tostring = function(e) return e.message end
 
--- A module that does not compile: has a place of its own.
-local ModuleError = { __tostring = function(e) return e.message end }
+-- A module that does not compile: at its own place, not at that of the require.
+local ModuleError = { __name = "module error" }
+ModuleError.__tostring = function(e)
+  return (e.file and e.file .. ":" .. e.line .. ": " or "") .. e.message
+end
 
 local function raise(fields)
   local file, line = where()
@@ -57,8 +60,10 @@ local function describe(value)
   if kind == "string" then
     info.message = value
     info.prefixed = true
-  elseif kind == "table" and (rawequal(raw_getmetatable(value), CommandError) or rawequal(raw_getmetatable(value), ModuleError)) then
-    info.message = value.message
+  elseif kind == "table" and rawequal(raw_getmetatable(value), ModuleError) then
+    info = { message = value.message, file = value.file or file, line = value.line or line, column = value.column }
+  elseif kind == "table" and rawequal(raw_getmetatable(value), CommandError) then
+    info.message, info.exit = value.message, value.exit
     info.file, info.line = rawget(value, "file") or file, rawget(value, "line") or line
   elseif kind == "table" and raw_type(rawget(value, "message")) == "string" then
     info.message = value.message
@@ -691,6 +696,11 @@ function globals.require(name)
   if module ~= nil then return module end
   if loading[name] then fail(sformat("module %q requires itself", name)) end
   local f, why = native.load_module(name)
+  -- False: it is being compiled, a slice at a time.
+  while f == false do
+    if raw_isyieldable() then raw_yield() end
+    f, why = native.load_module(name)
+  end
   if not f then
     if raw_type(why) == "table" then raw_error(raw_setmetatable(why, ModuleError), 0) end
     fail(why)
@@ -705,24 +715,6 @@ end
 
 -- Globals that a pipeline does not have ------------------------------------------------------------------------------------
 
-local instead = {
-  io = "use rt.read_file and rt.write_file inside a job, ci.read at the top level, or a command",
-  os = "use rt.env for the environment, rt.sh for commands, rt.push.pushed_at_ms for a time",
-  package = "require finds modules in .quire/lib/",
-  debug = "error texts carry their place; use print or rt.log",
-  load = "put code into a module under .quire/lib/ and require it",
-  loadstring = "put code into a module under .quire/lib/ and require it",
-  loadfile = "put code into a module under .quire/lib/ and require it",
-  dofile = "put code into a module under .quire/lib/ and require it",
-  collectgarbage = "memory is managed for you",
-  warn = "use print or rt.log",
-  unpack = "write table.unpack",
-  setfenv = "this is Lua 5.4: use local variables",
-  getfenv = "this is Lua 5.4: use local variables",
-  rt = "rt is the argument of a job's function: ci.job(\"name\", function(rt) … end)",
-  ci = "begin the file with: local ci = require \"quire.ci\"",
-}
-
 -- The standard library stands: the raw functions go, and what was defined above takes their places.
 local function installed()
   tostring, json = G.tostring, G.json
@@ -730,7 +722,7 @@ local function installed()
   for name, value in raw_next, globals do G[name] = value end
   raw_setmetatable(G, {
     __index = function(_, name)
-      local advice = instead[name]
+      local advice = raw_type(name) == "string" and native.instead_of(name)
       if advice then fail(sformat("%s is not there in a pipeline: %s", name, advice)) end
     end,
   })
@@ -748,8 +740,10 @@ host = {
     deferred[#deferred] = nil
     return f
   end,
+  -- A command's result, or a list that begins with one: what rt.all gives, and the last value of many a Fennel function.
   is_result = function(value)
     local meta = raw_type(value) == "table" and raw_getmetatable(value)
+    if meta == nil and raw_type(value[1]) == "table" then meta = raw_getmetatable(value[1]) end
     return rawequal(meta, Result) or rawequal(meta, HandleMeta)
   end,
 }

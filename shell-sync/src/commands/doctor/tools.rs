@@ -4,6 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use quire_core::engine::Compiler;
+use quire_core::script::{INSTALL_FENNEL, fennel_version};
+
 use super::Finding;
 use crate::workspace::{FENNEL_VARIABLE, Workspace, find_fennel};
 
@@ -67,13 +70,24 @@ fn containers() -> Finding {
 
 fn fennel(workspace: Option<&Workspace>) -> Finding {
     let is_needed = workspace.is_some_and(|workspace| workspace.pipeline.ends_with(".fnl"));
-    let looked = find_fennel(workspace.map(|workspace| workspace.root.as_path()));
-    match &looked.found {
-        Some(path) => Finding::ok(format!("fennel: {}", path.display())),
-        None if is_needed => Finding::fail(
-            "fennel: the pipeline is written in it, and its compiler is not found",
-            format!("install Fennel, or name its fennel.lua in {FENNEL_VARIABLE}; looked at {}", looked.places()),
-        ),
-        None => Finding::ok(format!("fennel: not found; only .quire/ci.fnl needs it ({FENNEL_VARIABLE} can name it)")),
-    }
+    let compiler = find_fennel(workspace.map(|workspace| workspace.root.as_path())).read();
+    let told = match compiler {
+        Ok(Compiler::Found(compiler)) => match fennel_version(&compiler) {
+            Ok(version) => return Finding::ok(format!("fennel: {version}, {}", compiler.path)),
+            Err(why) => why,
+        },
+        Ok(Compiler::NotFound(places)) if is_needed => {
+            format!(
+                "the pipeline is written in it, and its compiler is not installed: looked at {places}; {INSTALL_FENNEL}"
+            )
+        }
+        Ok(Compiler::NotFound(_) | Compiler::NotSought) => {
+            let what = format!("fennel: not found; only .quire/ci.fnl needs it ({FENNEL_VARIABLE} can name it)");
+            return Finding::ok(what);
+        }
+        Err((path, why)) => format!("{} cannot be read: {why}; name another in {FENNEL_VARIABLE}", path.display()),
+    };
+    let (what, help) = told.split_once("; ").unwrap_or((&told, INSTALL_FENNEL));
+    let what = format!("fennel: {what}");
+    if is_needed { Finding::fail(what, help) } else { Finding::warn(what, help) }
 }
