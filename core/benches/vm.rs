@@ -3,7 +3,6 @@
 //! `cargo bench -p quire-core --bench vm`. Prints medians of 15 rounds.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros, clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +22,7 @@ fn median(mut of: impl FnMut() -> f64) -> f64 {
 }
 
 fn main() {
-    let source = Source { file: ".quire/ci.lua".into(), text: TEXT.into(), modules: BTreeMap::new(), fennel: None };
+    let source = Source { file: ".quire/ci.lua".into(), text: TEXT.into(), ..Source::default() };
     let limits = Limits::default();
     let program = Program::compile(&source, &limits).unwrap();
     while program.prepare().is_none() {}
