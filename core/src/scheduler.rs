@@ -57,6 +57,8 @@ pub struct Scheduler {
     keep_going: bool,
     /// The first job that failed, unless it may.
     failed: Option<usize>,
+    /// A job will fail and has not ended yet.
+    failing: bool,
     aborted: bool,
 }
 
@@ -72,14 +74,23 @@ impl Scheduler {
                 skips.push(Skip { index, reason: SkipReason::NotSelected, text: text.to_owned() });
             }
         }
-        (Scheduler { pipeline, states, keep_going, failed: None, aborted: false }, skips)
+        (Scheduler { pipeline, states, keep_going, failed: None, failing: false, aborted: false }, skips)
     }
 
     /// The first job in declaration order that may start.
     pub fn next_ready(&self) -> Option<usize> {
-        (0..self.states.len()).find(|index| {
+        let held_back = self.failing && !self.keep_going;
+        let may_start = |index: &usize| {
+            !held_back || self.pipeline.jobs.get(*index).is_some_and(|job| job.options.needs == Needs::Finished)
+        };
+        (0..self.states.len()).filter(may_start).find(|index| {
             self.states.get(*index) == Some(&State::Pending) && matches!(self.verdict(*index), Verdict::Ready)
         })
+    }
+
+    /// A job that runs will fail, and may not: nothing starts any more that its end would skip.
+    pub fn will_fail(&mut self) {
+        self.failing = true;
     }
 
     /// The job runs now.

@@ -49,7 +49,7 @@ pub fn shown(duration: Duration) -> String {
     let s = duration.as_secs();
     match ms {
         0..1_000 => format!("{ms}ms"),
-        1_000..10_000 if ms % 1_000 != 0 => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
+        1_000..10_000 if !ms.is_multiple_of(1_000) => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
         1_000..60_000 => format!("{s}s"),
         60_000..3_600_000 => format!("{}m{:02}s", s / 60, s % 60),
         _ => format!("{}h{:02}m", s / 3600, s % 3600 / 60),

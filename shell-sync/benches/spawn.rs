@@ -17,6 +17,7 @@ use quire_ci::ui::View;
 use quire_core::capture::{CaptureSpec, Tap};
 use quire_core::engine::{Answer, CommandSpec, Input, Output, Scope};
 use quire_core::ids::{JobId, RunId, ShId};
+use quire_core::redact::SecretSet;
 use quire_core::time::{Mono, Now};
 use quire_core::wire::{Event, RunOutcome};
 
@@ -117,7 +118,7 @@ impl View for Nobody {
 fn ours(folder: &Path, round: usize, env: &BTreeMap<OsString, OsString>) -> f64 {
     let logs = folder.join(round.to_string());
     fs::create_dir(&logs).expect("a folder for the logs");
-    let setup = Setup::new(RunId::new("bench"), folder.to_owned(), env.clone());
+    let setup = Setup::new(RunId::new("bench"), folder.to_owned(), env.clone(), SecretSet::default());
     let (mut record, mut view, mut questions) = (Logs(logs), Nobody, Nobody);
     let surroundings = Surroundings {
         record: &mut record,

@@ -1,6 +1,8 @@
 //! Pipelines in Fennel from the command line, with the installed compiler: a machine without it fails these tests
 //! (`.ci/install-fennel` installs it).
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

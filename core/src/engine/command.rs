@@ -88,7 +88,8 @@ pub(super) fn job_environment(config: &Config, job: &JobId, options: &JobOptions
     let mut env = BTreeMap::new();
     let colourless = config.env.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     for (name, value) in UNLESS_SET {
-        if !config.env.contains_key(name) && !(colourless && name != "PYTHONUNBUFFERED") {
+        let is_unwanted = colourless && name != "PYTHONUNBUFFERED";
+        if !is_unwanted && !config.env.contains_key(name) {
             env.insert(name.to_owned(), Some(value.to_owned()));
         }
     }

@@ -36,6 +36,7 @@ impl Engine {
             if waited {
                 self.slots.waited_for(id);
             }
+            self.set_deferred_clock(index);
         }
         id
     }
@@ -55,7 +56,9 @@ impl Engine {
         if let Some(timeout) = command.timeout {
             self.timers.set(Timer::Command(id), self.now.mono.plus(timeout));
         }
+        let index = command.job;
         self.by_sh.insert(sh.clone(), id);
+        self.set_deferred_clock(index);
         self.record(RuntimeEvent::ShStarted { job: job_id, cmd, key: Some(key) });
         self.outputs.push_back(Output::Spawn { sh, command: spec, capture });
     }
@@ -120,8 +123,22 @@ impl Engine {
         self.end_early(id, Cause::Timeout);
     }
 
+    /// The log lacks bytes from here on: the limit is the cause of the command's end, be it that it has exited already.
     pub(super) fn on_output_limit(&mut self, sh: &ShId) {
-        if let Some(id) = self.by_sh.get(sh).copied() {
+        let Some(id) = self.by_sh.get(sh).copied() else { return };
+        if let Some(Command { state: CommandState::Running(running), .. }) = self.commands.get_mut(&id)
+            && running.exited.is_some()
+        {
+            running.cause.get_or_insert(Cause::Limit);
+        }
+        self.end_early(id, Cause::Limit);
+    }
+
+    /// A command that has exited may be silent.
+    pub(super) fn on_output_idle(&mut self, sh: &ShId) {
+        let Some(id) = self.by_sh.get(sh).copied() else { return };
+        if let Some(Command { state: CommandState::Running(Running { exited: None, .. }), .. }) = self.commands.get(&id)
+        {
             self.end_early(id, Cause::Limit);
         }
     }
@@ -226,6 +243,7 @@ impl Engine {
         } else {
             command.state = CommandState::Ended(Box::new(result));
         }
+        self.set_deferred_clock(index);
         self.advance(index);
     }
 }

@@ -118,3 +118,34 @@ pub struct Config {
     /// `--executor` was given: it overrides an image that the pipeline names.
     pub executor_forced: bool,
 }
+
+impl Config {
+    /// A run of this pipeline on this machine: one command at a time, no commit, no secrets, no environment, no bounds but
+    /// those of scripts. Set what is different.
+    pub fn new(run_id: RunId, source: Source) -> Config {
+        Config {
+            run_id,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            executor: "host".to_owned(),
+            sha: None,
+            ref_name: None,
+            number: None,
+            repo: None,
+            pushed_at_ms: None,
+            params: BTreeMap::new(),
+            args: Vec::new(),
+            seed: 0,
+            source,
+            select: Vec::new(),
+            keep_going: false,
+            slots: 1,
+            secrets: BTreeMap::new(),
+            secret_set: SecretSet::default(),
+            env: BTreeMap::new(),
+            workspace: String::new(),
+            limits: Limits::default(),
+            fingerprint_follows: false,
+            executor_forced: false,
+        }
+    }
+}

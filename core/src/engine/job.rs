@@ -1,7 +1,7 @@
 //! The phases of one attempt of a job, from its VM to its end.
 //!
 //! Top level again, the job's function, the commands that it spawned and did not wait for, ending what is open, the deferred
-//! functions, ending what those left, a sweep; then the end, or the next attempt. Whatever happens to a job, it goes this way.
+//! functions and what they spawned, ending what those left, a sweep; then the end, or the next attempt. Whatever happens to a job, it goes this way.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,10 +22,8 @@ use crate::recorder::{JobEnd, RuntimeEvent};
 use crate::scheduler::End;
 use crate::script::{Failure, JobFacts, Reply, Request, ShResult, Step, Vm};
 use crate::time::shown;
-use crate::wire::{Cause, JobFailure, JobOutcome, SkipReason};
+use crate::wire::{Cause, JobFailure, JobOutcome, MAX_OUTPUT_DEPTH, SkipReason};
 
-/// Longest time of all deferred functions of a job together.
-const DEFERRED_TIME: Duration = Duration::from_secs(60);
 /// Most bytes of a job's output, as JSON.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 
@@ -46,12 +44,21 @@ pub(super) enum JobPhase {
     SweepingEarly,
     /// A deferred function runs.
     Deferred,
+    /// The deferred functions are through; commands that they spawned still run.
+    AwaitingDeferred,
     /// What the deferred functions left open is being ended.
     StoppingDeferred,
     /// Every process must go before the job ends.
     Sweeping,
     /// Over.
     Ended,
+}
+
+impl JobPhase {
+    /// Deferred functions, or what they spawned, run.
+    pub(super) fn is_deferred(self) -> bool {
+        matches!(self, JobPhase::Deferred | JobPhase::AwaitingDeferred)
+    }
 }
 
 /// What a script waits for.
@@ -93,10 +100,14 @@ pub(super) struct Job {
     /// A command was started: processes may be left.
     pub has_run_commands: bool,
     attempt: u32,
-    vm: Option<Vm>,
+    pub vm: Option<Vm>,
     reply: Option<Reply>,
-    verdict: Option<Verdict>,
+    pub verdict: Option<Verdict>,
     timeout: Option<Duration>,
+    /// Commands from this one on are the deferred functions'.
+    pub deferred_from: CommandId,
+    /// Time that the deferred functions still have, while their clock stands still.
+    pub deferred_left: Option<Duration>,
     seed: u64,
 }
 
@@ -113,6 +124,8 @@ impl Job {
             reply: None,
             verdict: None,
             timeout: definition.options.timeout.or(config.limits.job),
+            deferred_from: 0,
+            deferred_left: None,
             seed: seed(config.seed, &definition.id),
             definition,
         }
@@ -143,11 +156,12 @@ impl Engine {
         job.attempt += 1;
         job.phase = JobPhase::TopLevel;
         job.verdict = None;
+        job.deferred_from = 0;
         if let Some(timeout) = job.timeout {
             self.timers.set(Timer::Job(index), self.now.mono.plus(timeout));
         }
-        let ready = Vm::new(program, &self.config.limits, job.seed).and_then(|mut vm| {
-            vm.start_top_level()?;
+        let ready = Vm::new(program, &self.config.limits, self.config.seed).and_then(|mut vm| {
+            vm.start_top_level(Some(job.definition.id.as_str()))?;
             Ok(vm)
         });
         match ready {
@@ -183,6 +197,7 @@ impl Engine {
                 let facts = JobFacts {
                     id: job.definition.id.as_str().to_owned(),
                     attempt: job.attempt,
+                    seed: job.seed,
                     args: self.config.args.clone(),
                     params: self.config.params.clone(),
                     sha: self.config.sha.clone(),
@@ -190,14 +205,14 @@ impl Engine {
                     pushed_at_ms: self.config.pushed_at_ms,
                 };
                 let Some(vm) = &mut job.vm else { return };
-                match vm.definitions().and_then(|_| vm.start_job(&facts)) {
+                match vm.start_job(&facts) {
                     Ok(()) => self.ready.push_front(index),
                     Err(failure) => self.interrupt(index, Verdict::Failed(failure)),
                 }
             }
             JobPhase::Deferred => self.next_deferred(index),
             _ => {
-                job.verdict = Some(match output.and_then(checked_size) {
+                job.verdict = Some(match output.and_then(fit_for_the_record) {
                     Ok(output) => Verdict::Returned(output),
                     Err(failure) => Verdict::Failed(Failure {
                         place: failure.place.or_else(|| Some(job.definition.place.clone())),
@@ -210,22 +225,12 @@ impl Engine {
         }
     }
 
-    fn on_script_failed(&mut self, index: usize, failure: Failure) {
+    pub(super) fn on_script_failed(&mut self, index: usize, failure: Failure) {
         let Some(job) = self.jobs.get_mut(index) else { return };
         if job.phase != JobPhase::Deferred {
             return self.interrupt(index, Verdict::Failed(failure));
         }
-        // A deferred function never hides the first error; its own error is the first where there is none.
-        if matches!(job.verdict, Some(Verdict::Returned(_))) {
-            job.verdict = Some(Verdict::Failed(failure));
-        } else {
-            let text = match failure.place {
-                Some(place) => format!("a deferred function failed at {place}: {}", failure.message),
-                None => format!("a deferred function failed: {}", failure.message),
-            };
-            let id = job.definition.id.clone();
-            self.record(RuntimeEvent::JobLogged(id, text));
-        }
+        self.fail_deferred(index, failure);
         self.next_deferred(index);
     }
 
@@ -244,7 +249,7 @@ impl Engine {
     }
 
     /// The script does not go on, whatever it was doing.
-    fn abandon_script(&mut self, index: usize) {
+    pub(super) fn abandon_script(&mut self, index: usize) {
         self.ready.retain(|ready| *ready != index);
         if let Some(job) = self.jobs.get_mut(index) {
             job.waiting = Waiting::Nothing;
@@ -264,10 +269,19 @@ impl Engine {
     }
 
     /// Ends all open commands, in the phase `stopping`.
-    fn stop_open(&mut self, index: usize, stopping: JobPhase) {
+    pub(super) fn stop_open(&mut self, index: usize, stopping: JobPhase) {
         self.timers.clear(Timer::Job(index));
         let Some(job) = self.jobs.get_mut(index) else { return };
         job.phase = stopping;
+        let failed = matches!(job.verdict, Some(Verdict::Failed(_) | Verdict::TimedOut(_)));
+        let options = &job.definition.options;
+        if failed
+            && !options.allow_failure
+            && job.attempt > options.retries
+            && let Some(scheduler) = &mut self.scheduler
+        {
+            scheduler.will_fail();
+        }
         let cause = match &job.verdict {
             Some(Verdict::TimedOut(_)) => Cause::Timeout,
             _ => Cause::Cancel,
@@ -282,17 +296,12 @@ impl Engine {
         }
     }
 
-    /// A second cancel: nothing is asked to end any more, and nothing deferred runs.
+    /// A second cancel: nothing deferred runs any more, and what runs is killed.
     pub(super) fn kill_job(&mut self, index: usize) {
-        let Some(job) = self.jobs.get(index) else { return };
-        let open: Vec<CommandId> = job.open.iter().copied().collect();
-        let is_deferred = job.phase == JobPhase::Deferred;
+        self.abandon_deferred(index);
+        let open: Vec<CommandId> = self.jobs.get(index).into_iter().flat_map(|job| job.open.iter().copied()).collect();
         for command in open {
             self.signal(command, Signal::Kill);
-        }
-        if is_deferred {
-            self.abandon_script(index);
-            self.end_deferred(index);
         }
     }
 
@@ -305,6 +314,13 @@ impl Engine {
                 if job.open.iter().all(is_service) {
                     self.count_spawned(index);
                     self.stop_open(index, JobPhase::Stopping);
+                }
+            }
+            JobPhase::AwaitingDeferred => {
+                let is_service = |id: &CommandId| self.commands.get(id).is_some_and(|command| command.service);
+                if job.open.iter().all(is_service) {
+                    self.count_spawned(index);
+                    self.end_deferred(index);
                 }
             }
             JobPhase::Stopping if job.open.is_empty() => {
@@ -340,60 +356,22 @@ impl Engine {
         }
     }
 
-    /// A spawned command that nobody waited for counts: the first that failed fails the job.
-    fn count_spawned(&mut self, index: usize) {
-        let unwaited = self.commands.values().filter(|command| command.job == index && command.check);
-        let failed = unwaited.filter_map(|command| match &command.state {
-            CommandState::Ended(result) => ShResult::failure(result),
-            _ => None,
-        });
-        let Some(message) = failed.into_iter().next() else { return };
+    /// A spawned command that nobody waited for counts: the first that failed fails the job, or its deferred functions.
+    pub(super) fn count_spawned(&mut self, index: usize) {
         let Some(job) = self.jobs.get_mut(index) else { return };
-        if matches!(job.verdict, Some(Verdict::Returned(_))) {
-            let place = Some(job.definition.place.clone());
-            job.verdict = Some(Verdict::Failed(Failure { message, place }));
+        let unwaited = self.commands.range(job.deferred_from..).map(|(_, command)| command);
+        let failed =
+            unwaited.filter(|command| command.job == index && command.check).find_map(|command| match &command.state {
+                CommandState::Ended(result) => ShResult::failure(result),
+                _ => None,
+            });
+        let Some(message) = failed else { return };
+        let failure = Failure { message, place: Some(job.definition.place.clone()) };
+        if job.phase == JobPhase::AwaitingDeferred {
+            self.fail_deferred(index, failure);
+        } else {
+            job.verdict = Some(Verdict::Failed(failure));
         }
-    }
-
-    fn begin_deferred(&mut self, index: usize) {
-        if self.cancels > 1 || self.record_failure.is_some() {
-            return self.end_deferred(index);
-        }
-        self.timers.set(Timer::Deferred(index), self.now.mono.plus(DEFERRED_TIME));
-        self.next_deferred(index);
-    }
-
-    /// Readies the next deferred function, last in first out.
-    pub(super) fn next_deferred(&mut self, index: usize) {
-        let Some(job) = self.jobs.get_mut(index) else { return };
-        job.phase = JobPhase::Deferred;
-        let started = job.vm.as_mut().map_or(Ok(false), Vm::start_deferred);
-        match started {
-            Ok(true) => self.ready.push_back(index),
-            Ok(false) => self.end_deferred(index),
-            Err(failure) => self.on_script_failed(index, failure),
-        }
-    }
-
-    fn end_deferred(&mut self, index: usize) {
-        self.timers.clear(Timer::Deferred(index));
-        self.stop_open(index, JobPhase::StoppingDeferred);
-    }
-
-    pub(super) fn on_deferred_timeout(&mut self, index: usize) {
-        let Some(job) = self.jobs.get_mut(index) else { return };
-        if job.phase != JobPhase::Deferred {
-            return;
-        }
-        let id = job.definition.id.clone();
-        let text = format!("the deferred functions ran longer than {} and were ended", shown(DEFERRED_TIME));
-        if matches!(job.verdict, Some(Verdict::Returned(_))) {
-            let place = Some(job.definition.place.clone());
-            job.verdict = Some(Verdict::Failed(Failure { message: text.clone(), place }));
-        }
-        self.record(RuntimeEvent::JobLogged(id, text));
-        self.abandon_script(index);
-        self.end_deferred(index);
     }
 
     pub(super) fn on_job_timeout(&mut self, index: usize) {
@@ -452,7 +430,15 @@ impl Engine {
     }
 }
 
-fn checked_size(output: Option<Value>) -> Result<Option<Value>, Failure> {
+/// The output, if the record can hold it and readers will take it.
+fn fit_for_the_record(output: Option<Value>) -> Result<Option<Value>, Failure> {
+    let depth = output.as_ref().map_or(0, depth);
+    if depth > MAX_OUTPUT_DEPTH {
+        let message = format!(
+            "the job returned data that is nested {depth} levels deep, at most {MAX_OUTPUT_DEPTH} go into the record; write it to a file"
+        );
+        return Err(Failure { message, place: None });
+    }
     let size = output.as_ref().map_or(0, |output| output.to_string().len());
     if size <= OUTPUT_LIMIT {
         return Ok(output);
@@ -461,6 +447,15 @@ fn checked_size(output: Option<Value>) -> Result<Option<Value>, Failure> {
         "the job returned {size} bytes of data, at most {OUTPUT_LIMIT} go into the record; write them to a file"
     );
     Err(Failure { message, place: None })
+}
+
+/// How deep a value nests; a list or an object of nothing else counts one. What comes from a script is bounded.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+    }
 }
 
 fn job_failure(failure: Failure) -> JobFailure {

@@ -1,6 +1,7 @@
 //! The engine: one run as a state machine. Facts in ([`Input`]), orders out ([`Output`]).
 //!
-//! - `definition`: the top level of the pipeline. `run`: how a run begins and ends. `job`: the phases of a job's attempt.
+//! - `definition`: the top level of the pipeline. `run`: how a run begins and ends. `job`: the phases of a job's attempt;
+//!   `deferred`: its deferred functions.
 //!   `asking`: requests of scripts. `commands`: commands from request to end; `command`: one of them.
 //! - `slots`, `timers`: small machines of their own. What may start is [`crate::scheduler`]'s.
 
@@ -8,6 +9,7 @@ mod asking;
 mod command;
 mod commands;
 mod config;
+mod deferred;
 mod definition;
 mod io;
 mod job;
@@ -42,13 +44,31 @@ enum Asker {
     Job(usize),
 }
 
+/// What a request counts as work of a script.
+const REQUEST_EFFORT: u32 = 32;
+/// What a whole slice counts: it takes as long as many requests.
+const SLICE_EFFORT: u32 = 256;
+/// Work after which the host gets to look around.
+const TURN: u32 = SLICE_EFFORT;
+/// Work after which deadlines do not wait for scripts to come to rest any more.
+const PATIENCE: u32 = 16 * SLICE_EFFORT;
+/// Work after which scripts that never come to rest let others have a turn: more than a script's whole budget of instructions.
+const FAIR: u32 = 2_100 * SLICE_EFFORT;
+
 /// One run.
 #[derive(Debug)]
 pub struct Engine {
     config: Config,
     /// The time of the fact that is being worked on.
     now: Now,
+    /// The latest time that is known.
+    latest: Now,
+    /// What happened and waits for scripts to come to rest.
     facts: VecDeque<(Now, Input)>,
+    /// Cancels and failures of the record: they wait for nothing.
+    urgent: VecDeque<(Now, Input)>,
+    /// Work of scripts since the latest fact was taken.
+    effort: u32,
     outputs: VecDeque<Output>,
     recorder: Recorder,
     secrets: SecretSet,
@@ -78,7 +98,10 @@ impl Engine {
         let definition = Definition::new(&config.source, &config.limits, config.seed);
         Engine {
             now,
+            latest: now,
             facts: VecDeque::new(),
+            urgent: VecDeque::new(),
+            effort: 0,
             outputs: VecDeque::new(),
             recorder: Recorder::new(),
             secrets: config.secret_set.clone(),
@@ -104,15 +127,34 @@ impl Engine {
 
     /// Records a fact. Nothing runs until [`Engine::poll_output`].
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.facts.push_back((now, input));
+        if now.mono >= self.latest.mono {
+            self.latest = now;
+        }
+        match input {
+            Input::Tick => {}
+            Input::Cancel | Input::RecordFailed { .. } => self.urgent.push_back((now, input)),
+            input => self.facts.push_back((now, input)),
+        }
     }
 
     /// The next order, or `None` where there is nothing to do before the next fact or deadline. Lua runs in here, in slices:
     /// after one that did not finish, `None` is returned with a deadline of "now", so that its host can look around.
+    ///
+    /// Cancel, a failed record and deadlines take hold at the next slice's border. All other facts wait until no script can go
+    /// on, so that it makes no difference how early they are drained; but a script that never rests does not keep them waiting
+    /// for ever.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        let mut slices = 1;
+        let mut turn = 0;
+        if self.is_busy() && self.facts.is_empty() && self.outputs.is_empty() {
+            self.now = self.latest;
+        }
         loop {
+            if let Some((now, input)) = self.urgent.pop_front() {
+                // Ahead of orders too: a lost record takes them back.
+                self.on_fact(now, input);
+                continue;
+            }
             if let Some(output) = self.outputs.pop_front() {
                 return Some(output);
             }
@@ -120,25 +162,26 @@ impl Engine {
                 self.facts.clear();
                 return None;
             }
-            if self.take_urgent() {
-                continue;
-            }
-            if self.is_busy() {
-                self.take_ticks();
-            }
-            if let Some(timer) = self.timers.pop_due(self.now.mono) {
+            if let Some(timer) = self.due_timer() {
                 self.on_timer(timer);
-            } else if self.is_busy() {
-                if slices == 0 {
+            } else if let Some(command) = self.slots.grant() {
+                self.start_command(command);
+            } else if self.is_busy() && self.effort < FAIR {
+                if turn >= TURN {
                     return None;
                 }
-                if !self.run_slice() {
-                    slices -= 1;
+                let effort = if self.run_slice() { REQUEST_EFFORT } else { SLICE_EFFORT };
+                turn += effort;
+                self.effort += effort;
+            } else {
+                self.effort = 0;
+                if !self.start_something() {
+                    match self.facts.pop_front() {
+                        Some((now, fact)) => self.on_fact(now, fact),
+                        None if self.is_busy() => {}
+                        None => return None,
+                    }
                 }
-            } else if !self.start_something() {
-                let (now, fact) = self.facts.pop_front()?;
-                self.now = now;
-                self.on_fact(fact);
             }
         }
     }
@@ -149,7 +192,7 @@ impl Engine {
         if matches!(self.phase, Phase::Done) {
             return None;
         }
-        if self.is_busy() || !self.facts.is_empty() || !self.outputs.is_empty() {
+        if self.is_busy() || !self.facts.is_empty() || !self.urgent.is_empty() || !self.outputs.is_empty() {
             return Some(self.now.mono);
         }
         self.timers.next()
@@ -165,30 +208,44 @@ impl Engine {
         !self.ready.is_empty() || matches!(self.phase, Phase::Defining { waiting: false, .. })
     }
 
-    /// Cancel and a failed record go ahead of all other facts and of waiting Lua.
-    fn take_urgent(&mut self) -> bool {
-        let urgent = |(_, input): &(Now, Input)| matches!(input, Input::Cancel | Input::RecordFailed { .. });
-        let Some(position) = self.facts.iter().position(urgent) else { return false };
-        let Some((now, input)) = self.facts.remove(position) else { return false };
-        self.now = now;
-        self.on_fact(input);
-        true
+    /// The next timer that is due. Where scripts rest, what happened before it comes first. A script that goes on and on does
+    /// not put off deadlines, but for those of commands of whose end a fact tells that waits.
+    fn due_timer(&mut self) -> Option<Timer> {
+        let first = self.timers.next()?;
+        if first > self.now.mono && first <= self.latest.mono {
+            if self.facts.is_empty() {
+                self.now = self.latest;
+            } else if self.effort >= PATIENCE {
+                let overdue = self.timers.due(self.latest.mono).find(|timer| self.is_certain(*timer))?;
+                self.timers.clear(overdue);
+                self.now = self.latest;
+                return Some(overdue);
+            }
+        }
+        self.timers.pop_due(self.now.mono)
     }
 
-    /// At a slice's border time that passed is known to have passed.
-    fn take_ticks(&mut self) {
-        while let Some((now, Input::Tick)) = self.facts.front() {
-            self.now = *now;
-            self.facts.pop_front();
+    /// Whether no fact that waits can unset the timer.
+    fn is_certain(&self, timer: Timer) -> bool {
+        match timer {
+            Timer::Job(job) | Timer::Deferred(job) => self.ready.contains(&job),
+            Timer::Command(id) | Timer::Kill(id) | Timer::Close(id) => {
+                let of_command = self.commands.get(&id).and_then(|command| command.sh.as_ref());
+                !self.facts.iter().any(|(_, fact)| of_command.is_some() && ended_sh(fact) == of_command)
+            }
         }
     }
 
-    fn on_fact(&mut self, input: Input) {
+    fn on_fact(&mut self, now: Now, input: Input) {
+        if now.mono >= self.now.mono {
+            self.now = now;
+        }
         match input {
             Input::SpawnFailed { sh, failure } => self.on_spawn_failed(&sh, failure),
             Input::Exited { sh, status } => self.on_exited(&sh, status),
             Input::OutputEnded { sh, captured } => self.on_output_ended(&sh, captured),
-            Input::OutputLimitReached { sh } | Input::OutputIdle { sh } => self.on_output_limit(&sh),
+            Input::OutputLimitReached { sh } => self.on_output_limit(&sh),
+            Input::OutputIdle { sh } => self.on_output_idle(&sh),
             Input::Swept { scope } => self.on_swept(&scope),
             Input::Answered { ask, answer } => self.on_answered(ask, answer),
             Input::Fingerprint(fingerprint) => {
@@ -219,12 +276,8 @@ impl Engine {
         }
     }
 
-    /// Starts a command that a slot is free for, else a job.
+    /// Starts a job that a slot is free for, or ends a run that has none left.
     fn start_something(&mut self) -> bool {
-        if let Some(command) = self.slots.grant() {
-            self.start_command(command);
-            return true;
-        }
         if !matches!(self.phase, Phase::Running) {
             return false;
         }
@@ -262,5 +315,20 @@ impl Engine {
     fn done(&mut self, outcome: RunOutcome) {
         self.phase = Phase::Done;
         self.outputs.push_back(Output::Done(outcome));
+    }
+}
+
+/// The command of whose end the fact tells.
+fn ended_sh(fact: &Input) -> Option<&ShId> {
+    match fact {
+        Input::SpawnFailed { sh, .. } | Input::Exited { sh, .. } | Input::OutputEnded { sh, .. } => Some(sh),
+        Input::OutputLimitReached { .. }
+        | Input::OutputIdle { .. }
+        | Input::Swept { .. }
+        | Input::Answered { .. }
+        | Input::Fingerprint(_)
+        | Input::Cancel
+        | Input::RecordFailed { .. }
+        | Input::Tick => None,
     }
 }

@@ -1,11 +1,10 @@
 //! How a run begins, is cancelled, loses its record, and ends.
 
-use std::collections::VecDeque;
-
-use super::definition::{Defined, Defining, Definition};
-use super::io::{Input, Output, Scope};
+use super::definition::{Defined, Defining, Definition, completed, texts};
+use super::io::{Output, Scope, SpawnFailure};
 use super::job::{Job, JobPhase, Verdict};
 use super::{Asker, Engine};
+use crate::ids::ShId;
 use crate::pipeline::Diagnostic;
 use crate::recorder::RuntimeEvent;
 use crate::scheduler::{Scheduler, Skip};
@@ -47,7 +46,8 @@ impl Engine {
                 true
             }
             Defining::Done(Err(diagnostics)) => {
-                self.refuse(diagnostics);
+                let logs = definition.take_logs();
+                self.refuse(logs, diagnostics);
                 true
             }
         }
@@ -59,12 +59,17 @@ impl Engine {
         if let Some(image) = pipeline.image.as_ref().filter(|_| !self.config.executor_forced) {
             let message =
                 format!("the pipeline wants to run in the image \"{image}\", and containers have not landed yet");
-            let help = "run it on this machine with --executor host";
-            return self.refuse(vec![Diagnostic { message, help: Some(help.to_owned()), ..Diagnostic::default() }]);
+            let diagnostic = Diagnostic {
+                message,
+                place: defined.image_place,
+                help: Some("run it on this machine with --executor host".to_owned()),
+                excerpt: None,
+            };
+            return self.refuse(defined.logs, completed(diagnostic, &texts(&self.config.source)));
         }
         let selected = match pipeline.select(&self.config.select) {
             Ok(selected) => selected,
-            Err(diagnostic) => return self.refuse(vec![diagnostic]),
+            Err(diagnostic) => return self.refuse(defined.logs, vec![diagnostic]),
         };
         let (scheduler, skips) = Scheduler::new(pipeline.clone(), &selected, self.config.keep_going);
         let listed = pipeline.jobs.iter().map(|job| JobListed { id: job.id.clone(), inputs: job.inputs.clone() });
@@ -97,13 +102,23 @@ impl Engine {
         }));
     }
 
-    /// The pipeline cannot run: a run without jobs that says why.
-    fn refuse(&mut self, diagnostics: Vec<Diagnostic>) {
+    /// The pipeline cannot run: a run without jobs that says why, and what the top level printed.
+    fn refuse(&mut self, logs: Vec<String>, diagnostics: Vec<Diagnostic>) {
         self.record_run_started(Vec::new());
+        for text in logs {
+            self.record(RuntimeEvent::RunLogged(text));
+        }
         for diagnostic in &diagnostics {
             self.record(RuntimeEvent::RunLogged(diagnostic.to_string()));
         }
-        self.diagnostics = diagnostics;
+        let masked = |text: String| self.secrets.mask(&text).unwrap_or(text);
+        let mask = |diagnostic: Diagnostic| Diagnostic {
+            message: masked(diagnostic.message),
+            place: diagnostic.place,
+            help: diagnostic.help.map(masked),
+            excerpt: diagnostic.excerpt.map(masked),
+        };
+        self.diagnostics = diagnostics.into_iter().map(mask).collect();
         self.phase = Phase::Concluding;
         self.conclude();
     }
@@ -174,10 +189,9 @@ impl Engine {
     /// The first time scripts end, commands are asked to end and deferred functions run; the second time all is killed.
     pub(super) fn on_cancel(&mut self) {
         self.cancels += 1;
-        if matches!(self.phase, Phase::Defining { .. }) {
-            self.record_run_started(Vec::new());
-            self.phase = Phase::Concluding;
-            return self.conclude();
+        if let Phase::Defining { definition, .. } = &mut self.phase {
+            let logs = definition.take_logs();
+            return self.refuse(logs, Vec::new());
         }
         let Some(scheduler) = &mut self.scheduler else { return };
         if !matches!(self.phase, Phase::Running) {
@@ -193,34 +207,36 @@ impl Engine {
         }
     }
 
-    /// Nothing more can be recorded, so nothing more may happen: orders that wait are taken back, commands end.
+    /// Nothing more can be recorded, so nothing more may happen: orders that wait are taken back, scripts do not go on, commands
+    /// end.
     pub(super) fn on_record_failed(&mut self, message: String) {
         if self.record_failure.is_some() {
             return;
         }
         self.record_failure = Some(message);
-        let waiting = std::mem::take(&mut self.outputs);
-        let mut taken_back = VecDeque::new();
-        for output in waiting {
+        let mut taken_back = Vec::new();
+        for output in std::mem::take(&mut self.outputs) {
             match output {
-                Output::Emit(_) => {}
-                Output::Spawn { sh, .. } => taken_back.push_back(sh),
+                Output::Emit(_)
+                | Output::Read { .. }
+                | Output::Write { .. }
+                | Output::Glob { .. }
+                | Output::Hash { .. } => {}
+                Output::Spawn { sh, .. } => taken_back.push(sh),
                 // A run that was about to end has ended, but not well.
                 Output::Done(_) => self.outputs.push_back(Output::Done(RunOutcome::Failed)),
-                other => self.outputs.push_back(other),
+                Output::Signal { .. } | Output::CloseOutput { .. } | Output::Sweep { .. } | Output::SetSecrets(_) => {
+                    self.outputs.push_back(output);
+                }
             }
         }
         if matches!(self.phase, Phase::Done) {
             return;
         }
         for sh in taken_back {
-            self.facts.push_front((
-                self.now,
-                Input::SpawnFailed {
-                    sh,
-                    failure: super::SpawnFailure::Other { message: "the record could not be written".to_owned() },
-                },
-            ));
+            self.outputs.retain(|output| !is_about(output, &sh));
+            let message = "the record could not be written".to_owned();
+            self.on_spawn_failed(&sh, SpawnFailure::Other { message });
         }
         if matches!(self.phase, Phase::Defining { .. }) {
             self.phase = Phase::Concluding;
@@ -230,8 +246,17 @@ impl Engine {
             self.record_skips(skips);
             for index in 0..self.jobs.len() {
                 self.interrupt(index, Verdict::Cancelled);
+                self.abandon_deferred(index);
             }
         }
         self.conclude();
+    }
+}
+
+/// Whether the order is about this command.
+fn is_about(output: &Output, command: &ShId) -> bool {
+    match output {
+        Output::Signal { sh, .. } | Output::CloseOutput { sh } | Output::Spawn { sh, .. } => sh == command,
+        _ => false,
     }
 }

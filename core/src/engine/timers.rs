@@ -40,8 +40,18 @@ impl Timers {
         }
     }
 
+    /// When the timer is due, where it is set.
+    pub(super) fn at(&self, timer: Timer) -> Option<Mono> {
+        self.at.get(&timer).copied()
+    }
+
     pub(super) fn next(&self) -> Option<Mono> {
         self.order.first().map(|(at, _)| *at)
+    }
+
+    /// The timers that are due, in order.
+    pub(super) fn due(&self, now: Mono) -> impl Iterator<Item = Timer> + '_ {
+        self.order.iter().take_while(move |(at, _)| *at <= now).map(|(_, timer)| *timer)
     }
 
     /// Takes the first timer that is due.

@@ -13,6 +13,10 @@ use crate::pipeline::Place;
 /// Lua cuts a chunk's name in messages to this many bytes (LUA_IDSIZE, the final NUL included).
 const ID_SIZE: usize = 60;
 
+/// What Lua says where its memory is used up.
+const LUA_OUT_OF_MEMORY: &str = "not enough memory";
+const OUT_OF_MEMORY: &str = "the script needs more memory than a VM may have (64 MiB unless configured)";
+
 /// The folder of a pipeline's modules.
 pub const MODULES: &str = ".quire/lib/";
 
@@ -189,6 +193,9 @@ impl Program {
     /// Takes `FILE:LINE: ` off a message where FILE is one of ours.
     fn split(&self, message: &str) -> Failure {
         let message = message.trim_end();
+        if message == LUA_OUT_OF_MEMORY || message == OUT_OF_MEMORY {
+            return Failure { message: OUT_OF_MEMORY.to_owned(), place: self.main_place() };
+        }
         for (shown, file) in &self.shown {
             let Some(rest) = message.strip_prefix(shown.as_str()).and_then(|rest| rest.strip_prefix(':')) else {
                 continue;
@@ -216,9 +223,7 @@ pub(super) fn error_text(error: &mlua::Error) -> String {
         mlua::Error::SyntaxError { message, .. } => message.clone(),
         mlua::Error::CallbackError { cause, .. } => error_text(cause),
         mlua::Error::RuntimeError(message) => message.split("\nstack traceback:").next().unwrap_or_default().to_owned(),
-        mlua::Error::MemoryError(_) => {
-            "the script needs more memory than a VM may have (64 MiB unless configured)".to_owned()
-        }
+        mlua::Error::MemoryError(_) => OUT_OF_MEMORY.to_owned(),
         other => other.to_string(),
     }
 }

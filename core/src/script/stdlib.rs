@@ -19,25 +19,17 @@ mod natives;
 #[cfg(test)]
 mod tests;
 
-use std::sync::OnceLock;
-
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, Table};
 
 pub use json::{from_json, to_json};
 
-/// The text of the prelude's part that makes the standard library; see its head for what it is given.
-const SOURCE: &str = concat!(
-    include_str!("prelude/stdlib.lua"),
-    include_str!("prelude/stdlib_order.lua"),
-    include_str!("prelude/stdlib_tables.lua")
-);
-
 /// Frames of chunks whose name begins with `=` are the sandbox's own: an error's position is never in one of them.
 const CHUNK_NAME: &str = "=quire.stdlib";
 
-/// Compiled once a process, without debug information: loading it is most of what `install` does.
-static BYTECODE: OnceLock<Vec<u8>> = OnceLock::new();
+/// The prelude's part that makes the standard library (`prelude/stdlib*.lua`), compiled by the build script without debug
+/// information; see its head for what it is given.
+const BYTECODE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stdlib.luac"));
 
 /// Fills `env`, a sandbox's globals, with the standard library: the tables `string`, `table`, `math`, `utf8` and `json`, the basic
 /// functions but pcall, xpcall, print and require, `_G` and `_VERSION`.
@@ -51,15 +43,7 @@ pub fn install(lua: &Lua, env: &Table, seed: u64) -> mlua::Result<()> {
     let raw = lua.globals();
     let seed_random: Function = raw.get::<Table>("math")?.get("randomseed")?;
     seed_random.call::<()>((seed.cast_signed(), 0))?;
-    // Loaded from bytecode in the first VM too: all VMs are the same.
-    let bytes = match BYTECODE.get() {
-        Some(bytes) => bytes,
-        None => {
-            let chunk = lua.load(SOURCE).set_mode(ChunkMode::Text).set_name(CHUNK_NAME).into_function()?;
-            BYTECODE.get_or_init(|| chunk.dump(true))
-        }
-    };
-    let chunk = lua.load(bytes.as_slice()).set_mode(ChunkMode::Binary).set_name(CHUNK_NAME).into_function()?;
+    let chunk = lua.load(BYTECODE).set_mode(ChunkMode::Binary).set_name(CHUNK_NAME).into_function()?;
     let arrays: Table = chunk.call((natives::natives(lua)?, raw, env))?;
     json::remember_arrays(lua, arrays)
 }

@@ -4,8 +4,8 @@
 //! ([`super::stdlib`]); what its requests mean is the engine's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use mlua::chunk::ChunkMode;
 use mlua::thread::ThreadStatus;
@@ -89,6 +89,8 @@ pub struct JobFacts {
     pub id: String,
     /// From 1.
     pub attempt: u32,
+    /// What `math.random` draws from in the job's function.
+    pub seed: u64,
     /// `rt.args`.
     pub args: Vec<String>,
     /// `rt.params`.
@@ -121,6 +123,8 @@ pub struct Vm {
     pending: Option<(LuaValue, LuaValue)>,
     entry: Function,
     host: Table,
+    /// Lua's own `math.randomseed`.
+    reseed: Function,
     meter: Arc<Meter>,
     program: Arc<Program>,
     lua: Lua,
@@ -133,7 +137,8 @@ impl std::fmt::Debug for Vm {
 }
 
 impl Vm {
-    /// A VM over the program; its top level has not run. `seed` is that of `math.random`.
+    /// A VM over the program; its top level has not run. `seed` is that of `math.random` at the top level, which must define the
+    /// same in every VM of a run.
     pub fn new(program: Arc<Program>, limits: &Limits, seed: u64) -> Result<Vm, Failure> {
         Vm::build(program, limits, seed)
             .map_err(|error| Failure { message: format!("the sandbox could not be made: {error}"), place: None })
@@ -141,21 +146,35 @@ impl Vm {
 
     fn build(program: Arc<Program>, limits: &Limits, seed: u64) -> mlua::Result<Vm> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
-        let lua = Lua::new_with(libraries, LuaOptions::new())?;
+        // A `Lua` collects its garbage when it is dropped, a clone does not: what is collected here is next to nothing, at the
+        // VM's end it would be a walk over all that `lua_close` frees anyway.
+        let lua = Lua::new_with(libraries, LuaOptions::new())?.clone();
         lua.set_memory_limit(limits.vm_bytes)?;
+        // Nothing of what is made here is garbage: a collection would only walk it.
+        lua.gc_stop();
         let meter = Arc::new(Meter::new(limits));
         let native = natives(&lua, &meter, &program)?;
-        let host: Table = load_host(&lua)?.call((lua.globals(), native))?;
+        let reseed = lua.globals().get::<Table>("math")?.get("randomseed")?;
+        let host: Table = {
+            let chunk = lua.load(HOST).set_mode(ChunkMode::Binary).set_name("=quire.host").into_function()?;
+            chunk.call((lua.globals(), native))?
+        };
         stdlib::install(&lua, &lua.globals(), seed)?;
         host.raw_get::<Function>("installed")?.call::<()>(())?;
         let entry = host.raw_get("entry")?;
         let counting = Arc::clone(&meter);
         lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |_, _| counting.count())?;
-        Ok(Vm { thread: None, pending: None, entry, host, meter, program, lua })
+        lua.gc_restart();
+        Ok(Vm { thread: None, pending: None, entry, host, reseed, meter, program, lua })
     }
 
-    /// Readies the top level. Drive it with [`Vm::resume`].
-    pub fn start_top_level(&mut self) -> Result<(), Failure> {
+    /// Readies the top level. Drive it with [`Vm::resume`]. With `only`, its other jobs are not even looked at: a pipeline that is
+    /// known to be valid is run again for one of them.
+    pub fn start_top_level(&mut self, only: Option<&str>) -> Result<(), Failure> {
+        if let Some(id) = only {
+            let told = self.host.raw_set("only", id);
+            told.map_err(|error| self.program.failure_of_error(&error))?;
+        }
         let f = self.program.load_main(&self.lua).map_err(|error| self.program.compile_failure(&error))?;
         self.start(LuaValue::Function(f), LuaValue::Nil)
     }
@@ -172,7 +191,9 @@ impl Vm {
     /// Readies the function of a job. The top level must have run.
     pub fn start_job(&mut self, facts: &JobFacts) -> Result<(), Failure> {
         let ready = || -> mlua::Result<(LuaValue, LuaValue)> {
+            self.host.raw_get::<Function>("defined")?.call::<()>(())?;
             let f = self.host.raw_get::<Function>("job")?.call(facts.id.as_str())?;
+            self.reseed.call::<()>((facts.seed.cast_signed(), 0))?;
             let rt = self.host.raw_get::<Function>("make_rt")?.call(facts_table(&self.lua, facts)?)?;
             Ok((f, rt))
         };
@@ -274,20 +295,8 @@ impl Vm {
     }
 }
 
-/// The prelude's part for `ci`, `rt`, protected calls, coroutines and modules; compiled once a process.
-fn load_host(lua: &Lua) -> mlua::Result<Function> {
-    static BYTECODE: OnceLock<Vec<u8>> = OnceLock::new();
-    const SOURCE: &str = include_str!("prelude/host.lua");
-    const NAME: &str = "=quire.host";
-    match BYTECODE.get() {
-        Some(bytes) => lua.load(bytes.as_slice()).set_mode(ChunkMode::Binary).set_name(NAME).into_function(),
-        None => {
-            let chunk = lua.load(SOURCE).set_mode(ChunkMode::Text).set_name(NAME).into_function()?;
-            BYTECODE.get_or_init(|| chunk.dump(true));
-            Ok(chunk)
-        }
-    }
-}
+/// The prelude's part for `ci`, `rt`, protected calls, coroutines and modules (`prelude/host.lua`), compiled by the build script.
+const HOST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/host.luac"));
 
 /// The Rust functions that the prelude needs.
 fn natives(lua: &Lua, meter: &Arc<Meter>, program: &Arc<Program>) -> mlua::Result<Table> {
@@ -440,7 +449,7 @@ mod tests {
         let limits = Limits { instructions: 20_000_000, ..Limits::default() };
         let mut vm = Vm::new(program(&text).expect("compiles"), &limits, 7).expect("a VM");
         let mut log = Vec::new();
-        vm.start_top_level().expect("starts");
+        vm.start_top_level(None).expect("starts");
         let step = run(&mut vm, &mut log);
         assert!(matches!(step, Step::Returned(Ok(_))), "{step:?}");
         let defined = vm.definitions().expect("definitions");
@@ -507,7 +516,7 @@ mod tests {
         let text = "local ci = require 'quire.ci' ci.defaults {['allow-failure'] = true} ci.job('a', function() end)
             ci.job('b', {['allow-failure'] = false}, function() end)";
         let mut vm = Vm::new(program(text).expect("compiles"), &Limits::default(), 7).expect("a VM");
-        vm.start_top_level().expect("starts");
+        vm.start_top_level(None).expect("starts");
         assert!(matches!(run(&mut vm, &mut Vec::new()), Step::Returned(Ok(_))));
         let defined = vm.definitions().expect("definitions");
         let allowed: Vec<bool> = defined.jobs.iter().map(|job| job.options.allow_failure).collect();

@@ -209,6 +209,24 @@ impl Context {
         Err(self.explain(error))
     }
 
+    /// How to call this program again about the same runs from the same place: its name and the options that led to them.
+    pub fn call(&self) -> String {
+        let mut call = self.program.clone();
+        for (option, dir) in [("-w", &self.workspace), ("--data-dir", &self.data_dir)] {
+            if let Some(dir) = dir {
+                let dir = dir.to_string_lossy();
+                let is_plain =
+                    |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | ':' | '@');
+                let dir = match !dir.is_empty() && dir.chars().all(is_plain) {
+                    true => dir.into_owned(),
+                    false => format!("'{}'", dir.replace('\'', "'\\''")),
+                };
+                call += &format!(" {option} {dir}");
+            }
+        }
+        call
+    }
+
     /// The working directory.
     pub fn working_directory(&self) -> Result<PathBuf, CliError> {
         std::env::current_dir().map_err(|error| {
@@ -356,6 +374,18 @@ mod tests {
         assert!(!help.contains("quire-ci"), "{help}");
         let error = parse("quire ci", vec!["quire ci".into(), "run".into(), "--help".into()]).unwrap_err();
         assert!(error.to_string().contains("Usage: quire ci run"), "{error}");
+    }
+
+    #[test]
+    fn a_call_leads_to_the_same_runs() {
+        let of = |workspace: Option<&str>, data_dir: Option<&str>| {
+            let dir = |dir: Option<&str>| dir.map(PathBuf::from);
+            let (workspace, data_dir) = (dir(workspace), dir(data_dir));
+            Context { program: NAME.to_owned(), workspace, data_dir, color: Color::Auto }.call()
+        };
+        assert_eq!(of(None, None), "quire-ci");
+        assert_eq!(of(Some("../x"), None), "quire-ci -w ../x");
+        assert_eq!(of(Some("a b"), Some("/it's")), r"quire-ci -w 'a b' --data-dir '/it'\''s'");
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub fn run(context: &Context, args: &RebuildArgs) -> Result<Exit, CliError> {
         return Ok(exit);
     }
     let mut err = anstream::stderr().lock();
+    for note in rebuilt.notes() {
+        writeln!(err, "{note}")?;
+    }
     for line in &rebuilt.bad_lines {
         writeln!(err, "warning: {line}")?;
     }
@@ -39,7 +42,7 @@ fn told(rebuilt: &Rebuilt, database: &str) -> String {
     text
 }
 
-/// `{"runs":…,"removed":…,"bad_lines":[{"path":…,"line":…,"message":…}],"problems":[…],"set_aside":…}`
+/// `{"runs":…,"removed":…,"bad_lines":[{"path":…,"line":…,"message":…}],"problems":[…],"notes":[…],"set_aside":…}`
 fn report(rebuilt: &Rebuilt) -> serde_json::Value {
     let bad_lines: Vec<_> = rebuilt
         .bad_lines
@@ -51,6 +54,7 @@ fn report(rebuilt: &Rebuilt) -> serde_json::Value {
         "removed": rebuilt.removed,
         "bad_lines": bad_lines,
         "problems": rebuilt.problems,
+        "notes": rebuilt.notes(),
         "set_aside": rebuilt.set_aside.as_ref().map(|path| path.to_string_lossy()),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,12 +82,18 @@ struct Run {
     env: BTreeMap<OsString, OsString>,
     secrets: BTreeMap<String, Vec<u8>>,
     secret_set: SecretSet,
+    work_tree: Option<Background>,
     notes: Vec<String>,
 }
 
 impl Run {
     fn prepare(context: &Context, request: &RunRequest, workspace: Workspace) -> Result<Run, CliError> {
         let now = clock::now();
+        // First of all, as a short run waits for nothing longer than for git's view of the work tree.
+        let early = match request.at {
+            None => Some(look_at_work_tree(&workspace)?),
+            Some(_) => None,
+        };
         let run_id = RunId::new(&request.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()));
         let repo = request.repo.clone().unwrap_or_else(|| workspace.name());
         let secrets = resolve_secrets(request)?;
@@ -127,6 +133,10 @@ impl Run {
                 (workspace, Some(checkout), head)
             }
         };
+        let work_tree = match early {
+            Some(early) => Some(early),
+            None => Some(look_at_work_tree(&workspace)?),
+        };
         let notes = checkout.iter().flat_map(|checkout| checkout.notes.clone()).collect();
         let number = request.number.or_else(|| rows.as_ref().and_then(|rows| rows.number(NUMBER_WAIT)));
         Ok(Run {
@@ -141,6 +151,7 @@ impl Run {
             head,
             secrets,
             secret_set,
+            work_tree,
             notes,
         })
     }
@@ -148,7 +159,8 @@ impl Run {
     fn drive(mut self, context: &Context, request: &RunRequest) -> Result<Exit, CliError> {
         let source = self.workspace.source().map_err(|error| context.explain(error))?;
         let mut engine = Engine::new(self.config(request, source), clock::now());
-        let mut view = ui::choose(&self.view_options(context, request));
+        let options = self.view_options(context, request);
+        let mut view = ui::choose(&options);
         for note in std::mem::take(&mut self.notes) {
             view.notice(clock::now(), &note);
         }
@@ -157,19 +169,20 @@ impl Run {
         }
         let mut signals =
             Signals::install().map_err(|error| CliError::machine(format!("signals cannot be listened to: {error}")))?;
-        let background = self.look_at_work_tree()?;
-        let setup = Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone());
+        let setup =
+            Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone(), self.secret_set.clone());
         let mut questions = Asked(self.workspace.files());
+        let work_tree = self.work_tree.take();
         let surroundings = Surroundings {
             record: &mut self.record,
             view: view.as_mut(),
             questions: &mut questions,
             signals: Some(&mut signals),
-            background: Some(background),
+            background: work_tree,
         };
         let ended = process::drive(&mut engine, setup, surroundings)
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
-        self.conclude(ended, &engine, view.as_mut(), context)
+        self.conclude(ended, &engine, view.as_mut(), options.mode, context)
     }
 
     fn config(&self, request: &RunRequest, source: quire_core::engine::Source) -> Config {
@@ -208,7 +221,7 @@ impl Run {
     }
 
     fn view_options(&self, context: &Context, request: &RunRequest) -> Options {
-        let program = &context.program;
+        let program = context.call();
         Options {
             mode: match (request.json, request.quiet) {
                 (true, _) => Mode::Json,
@@ -229,27 +242,15 @@ impl Run {
         }
     }
 
-    /// Git's view of the work tree, found while the jobs run.
-    fn look_at_work_tree(&self) -> Result<Background, CliError> {
-        let folder = self.workspace.root.clone();
-        let look = move || match git::work_tree(&folder) {
-            Ok(tree) => Discovered {
-                fingerprint: tree.fingerprint,
-                dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
-            },
-            Err(_) => Discovered::default(),
-        };
-        Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
-    }
-
     fn conclude(
         mut self,
         ended: Ended,
         engine: &Engine,
         view: &mut dyn View,
+        mode: Mode,
         context: &Context,
     ) -> Result<Exit, CliError> {
-        let finished = self.record.finish();
+        let finished = self.record.finish(ended.record_failure.is_some());
         let now = clock::now();
         if let Some(why) = self.record.copy_failure() {
             view.notice(now, &format!("the copy of the event stream (--events) is cut short: {why}"));
@@ -265,17 +266,22 @@ impl Run {
                 view.notice(now, &format!("the checkout {} could not be removed: {error}", top.display()));
             }
         }
+        if ended.record_failure.is_some() {
+            view.record_failed(now);
+        }
         view.end(now);
-        if self.record.has_failed() {
+        if let Some(why) = &ended.record_failure {
             return Err(CliError::new(
                 crate::cli::ErrorKind::Record,
-                "the record could not be written, so the run was ended",
+                format!("the record could not be written, so the run was ended: {why}"),
             )
             .at(self.record_dir.display())
             .help(format!("make room there, or choose another place: {} run --data-dir DIR", context.program)));
         }
         if !engine.diagnostics().is_empty() {
-            return Err(CliError::pipeline(engine.diagnostics().to_vec()));
+            // The live view has shown them; who reads standard error alone has not seen them.
+            let is_shown = mode == Mode::Normal && io::stdout().is_terminal() && io::stderr().is_terminal();
+            return if is_shown { Ok(Exit::Error) } else { Err(CliError::pipeline(engine.diagnostics().to_vec())) };
         }
         Ok(match (ended.outcome, ended.signal) {
             (_, Some(signal)) => Exit::Signal(signal),
@@ -283,6 +289,19 @@ impl Run {
             (RunOutcome::Failed | RunOutcome::Aborted, None) => Exit::Failed,
         })
     }
+}
+
+/// Git's view of the work tree, found while the jobs run.
+fn look_at_work_tree(workspace: &Workspace) -> Result<Background, CliError> {
+    let folder = workspace.root.clone();
+    let look = move || match git::work_tree(&folder) {
+        Ok(tree) => Discovered {
+            fingerprint: tree.fingerprint,
+            dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
+        },
+        Err(_) => Discovered::default(),
+    };
+    Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
 }
 
 /// The workspace answers scripts.

@@ -13,7 +13,7 @@ pub fn run(context: &Context, args: &ShowArgs) -> Result<Exit, CliError> {
     let place = Place {
         looks: looks(context.color),
         columns: Surroundings::of(Sink::Stdout).terminal.then(|| Terminal(Sink::Stdout).size().columns),
-        program: &context.program,
+        program: &context.call(),
         now_ms: crate::clock::now().wall.ms(),
     };
     let mut out = BufWriter::new(std::io::stdout().lock());

@@ -1,6 +1,6 @@
 //! Work beside the run whose result the loop waits for: git status, on a thread of its own.
 
-use std::io::{self, PipeReader};
+use std::io::{self, PipeReader, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -49,10 +49,17 @@ impl Background {
     }
 }
 
+/// Waits for the work: what it started must not outlive who asked for it.
+impl Drop for Background {
+    fn drop(&mut self) {
+        // The end of the pipe is the end of the work; an error means that there is nothing to wait for.
+        let _ = self.ended.read(&mut [0]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     fn finished(mut background: Background) -> Discovered {
         assert_eq!(background.ended.read(&mut [0]).unwrap(), 0);

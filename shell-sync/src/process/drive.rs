@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use quire_core::engine::{Answer, Engine, GRACE, Input, Output, SpawnFailure};
 use quire_core::ids::{RunId, ShId};
+use quire_core::redact::SecretSet;
 use quire_core::time::{Mono, Now};
 use quire_core::wire::{Event, RunOutcome};
 
@@ -75,6 +76,8 @@ pub struct Setup {
     pub workspace: PathBuf,
     /// What commands find in their environment before their own is added.
     pub env: BTreeMap<OsString, OsString>,
+    /// What every log masks from the first byte on; [`Output::SetSecrets`] brings more.
+    pub secrets: SecretSet,
     /// Whether every process that comes to this one as an orphan is of this run and ends with it: true in a quire-ci that has
     /// called [`super::become_subreaper`], false in a server.
     pub owns_orphans: bool,
@@ -84,8 +87,8 @@ pub struct Setup {
 
 impl Setup {
     /// For a quire-ci: its orphans are the run's.
-    pub fn new(run_id: RunId, workspace: PathBuf, env: BTreeMap<OsString, OsString>) -> Setup {
-        Setup { run_id, workspace, env, owns_orphans: true, grace: GRACE }
+    pub fn new(run_id: RunId, workspace: PathBuf, env: BTreeMap<OsString, OsString>, secrets: SecretSet) -> Setup {
+        Setup { run_id, workspace, env, secrets, owns_orphans: true, grace: GRACE }
     }
 }
 
@@ -104,12 +107,14 @@ pub struct Surroundings<'a> {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// As the engine says.
     pub outcome: RunOutcome,
     /// The first signal that asked for the end, if one did: exit code 128 + this.
     pub signal: Option<i32>,
+    /// Why the record could not be written, if it could not: an event, or a command's log.
+    pub record_failure: Option<String>,
 }
 
 /// Performs a run from its first order to its last.
@@ -118,7 +123,8 @@ pub struct Ended {
 /// Where the kernel refuses an event loop. Everything else is a fact for the engine.
 pub fn drive(machine: &mut dyn Machine, setup: Setup, surroundings: Surroundings<'_>) -> io::Result<Ended> {
     let launcher = Launcher::new(setup.workspace, setup.env);
-    let mut reactor = Reactor::new(launcher, Sweeper::new(setup.run_id, setup.owns_orphans, setup.grace))?;
+    let sweeper = Sweeper::new(setup.run_id, setup.owns_orphans, setup.grace);
+    let mut reactor = Reactor::new(launcher, sweeper, setup.secrets)?;
     let Surroundings { record, view, questions, signals, background } = surroundings;
     if let Some(signals) = &signals {
         reactor.watch(signals.fd(), Watched::Signals)?;
@@ -135,7 +141,7 @@ pub fn drive(machine: &mut dyn Machine, setup: Setup, surroundings: Surroundings
         signals,
         background,
         unwritten: Vec::new(),
-        broken: false,
+        record_failure: None,
         ended_by: None,
     }
     .run()
@@ -164,8 +170,8 @@ struct Driver<'a> {
     background: Option<Background>,
     /// Events ordered and not yet in the record; empty before any other order is performed and before the loop waits.
     unwritten: Vec<Event>,
-    /// The record failed: nothing more is written to it, and nothing more is started.
-    broken: bool,
+    /// Why the record failed: nothing more is written to it, and nothing more is started.
+    record_failure: Option<String>,
     ended_by: Option<i32>,
 }
 
@@ -173,7 +179,9 @@ impl Driver<'_> {
     fn run(mut self) -> io::Result<Ended> {
         loop {
             let until = match self.perform_orders() {
-                Next::Done(outcome) => return Ok(Ended { outcome, signal: self.ended_by }),
+                Next::Done(outcome) => {
+                    return Ok(Ended { outcome, signal: self.ended_by, record_failure: self.record_failure });
+                }
                 Next::LookUp => Some(Mono::default()),
                 Next::Wait => {
                     let deadlines = [self.machine.next_deadline(), self.view.deadline()];
@@ -210,7 +218,7 @@ impl Driver<'_> {
     fn perform(&mut self, order: Output) -> Option<RunOutcome> {
         match order {
             Output::Emit(event) => self.unwritten.push(event),
-            Output::Spawn { sh, .. } if self.broken => {
+            Output::Spawn { sh, .. } if self.record_failure.is_some() => {
                 let failure = SpawnFailure::Other { message: "not started: the record cannot be written".to_owned() };
                 self.fact(Input::SpawnFailed { sh, failure });
             }
@@ -230,6 +238,8 @@ impl Driver<'_> {
                     self.fact(Input::Answered { ask, answer });
                 }
             }
+            // The engine had ended when its last event could not be written: what is not recorded did not end well.
+            Output::Done(_) if self.record_failure.is_some() => return Some(RunOutcome::Failed),
             Output::Done(outcome) => return Some(outcome),
         }
         None
@@ -241,11 +251,12 @@ impl Driver<'_> {
             return;
         }
         let events = std::mem::take(&mut self.unwritten);
-        if !self.broken
+        if self.record_failure.is_none()
             && let Err(error) = self.record.append(&events)
         {
-            self.broken = true;
-            self.fact(Input::RecordFailed { message: error.to_string() });
+            let message = error.to_string();
+            self.record_failure = Some(message.clone());
+            self.fact(Input::RecordFailed { message });
         }
         let now = clock::now();
         for event in &events {
@@ -296,7 +307,9 @@ impl Driver<'_> {
 
     fn drain_reactor(&mut self) {
         for fact in self.reactor.facts() {
-            self.broken |= matches!(fact, Input::RecordFailed { .. });
+            if let Input::RecordFailed { message } = &fact {
+                self.record_failure.get_or_insert_with(|| message.clone());
+            }
             self.fact(fact);
         }
     }

@@ -2,11 +2,13 @@
 //!
 //! - `drive`: the loop around an engine; what it needs of the rest of the shell are three small traits.
 //! - `reactor`: epoll over pipes, pidfds, signals and deadlines. `running`: one command's bytes, from pipe to log.
-//! - `spawn`: starting a command. `sweep`: ending what commands left. `procfs`: what /proc tells of others.
+//! - `spawn`: starting a command. `sweep`: ending what commands left; `left_behind`: what a
+//!   dead run left. `procfs`: what /proc tells of others.
 //! - `signals`, `background`: what else wakes the loop.
 
 mod background;
 mod drive;
+mod left_behind;
 mod procfs;
 mod reactor;
 mod running;
@@ -16,5 +18,6 @@ mod sweep;
 
 pub use background::{Background, Discovered};
 pub use drive::{Ended, Machine, Questions, Record, Setup, Surroundings, drive};
+pub use left_behind::{LeftBehind, end_left_behind};
 pub use signals::Signals;
 pub use sweep::become_subreaper;

@@ -103,7 +103,7 @@ macro_rules! watch {
 impl Reactor {
     /// # Errors
     /// Where the kernel gives no epoll descriptor.
-    pub fn new(launcher: Launcher, sweeper: Sweeper) -> io::Result<Reactor> {
+    pub fn new(launcher: Launcher, sweeper: Sweeper, secrets: SecretSet) -> io::Result<Reactor> {
         Ok(Reactor {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             events: Vec::with_capacity(ROUND),
@@ -112,7 +112,7 @@ impl Reactor {
             ids: BTreeMap::new(),
             next_id: OWN + 1,
             sweeper,
-            secrets: SecretSet::default(),
+            secrets,
             buffer: vec![0; READ_BYTES],
             entries: Vec::new(),
             facts: Vec::new(),

@@ -19,19 +19,13 @@ pub struct LiveRecord {
     rows: Option<RowWriter>,
     buffer: Vec<u8>,
     ends: Vec<usize>,
-    has_failed: bool,
     copy_failure: Option<String>,
 }
 
 impl LiveRecord {
     /// Writes to `dir` and its event file `log`, then to `copy`, then tells `rows`.
     pub fn new(dir: RunDir, log: EventLog, copy: Option<Box<dyn Write>>, rows: Option<RowWriter>) -> LiveRecord {
-        LiveRecord { dir, log, copy, rows, buffer: Vec::new(), ends: Vec::new(), has_failed: false, copy_failure: None }
-    }
-
-    /// Whether an event or a log could not be written.
-    pub fn has_failed(&self) -> bool {
-        self.has_failed
+        LiveRecord { dir, log, copy, rows, buffer: Vec::new(), ends: Vec::new(), copy_failure: None }
     }
 
     /// Why the copy of the stream ended early, for people.
@@ -39,10 +33,10 @@ impl LiveRecord {
         self.copy_failure.as_deref()
     }
 
-    /// The run is over: waits for its rows. The directory's lock is held until this is dropped.
-    pub fn finish(&mut self) -> Finished {
+    /// The run is over: waits for its rows, which tell a `failed` record too. The directory's lock is held until this is dropped.
+    pub fn finish(&mut self, failed: bool) -> Finished {
         let Some(rows) = self.rows.take() else { return Finished::default() };
-        if self.has_failed {
+        if failed {
             rows.close(FailureKind::Record);
         }
         rows.finish()
@@ -58,10 +52,7 @@ impl Record for LiveRecord {
             self.ends.push(self.buffer.len());
         }
         let begin = self.log.len();
-        if let Err(error) = self.log.append(&self.buffer) {
-            self.has_failed = true;
-            return Err(io::Error::other(error));
-        }
+        self.log.append(&self.buffer).map_err(io::Error::other)?;
         if let Some(copy) = &mut self.copy
             && let Err(error) = copy.write_all(&self.buffer).and_then(|()| copy.flush())
         {
@@ -78,9 +69,6 @@ impl Record for LiveRecord {
     }
 
     fn open_log(&mut self, sh: &ShId) -> io::Result<File> {
-        self.dir.open_log(sh).map_err(|error| {
-            self.has_failed = true;
-            io::Error::other(error)
-        })
+        self.dir.open_log(sh).map_err(io::Error::other)
     }
 }

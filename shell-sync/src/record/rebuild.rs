@@ -9,13 +9,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use quire_core::ids::RunId;
+use quire_core::rows::RunState;
 use quire_core::wire::FailureKind;
 
 use super::data_dir::{DataDir, is_missing};
 use super::error::RecordError;
 use super::ingest::{BadLine, ingest};
 use super::lock::LockState;
-use crate::store::{Bulk, Numbering, Store, StoreError};
+use super::recover::left_notes;
+use crate::process::{LeftBehind, end_left_behind};
+use crate::store::{Bulk, Numbering, RunRecord, Store, StoreError};
 
 /// What a rebuild did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +31,17 @@ pub struct Rebuilt {
     pub bad_lines: Vec<BadLine>,
     /// Runs that could not be read, for people; they have no rows now.
     pub problems: Vec<String>,
+    /// What dead runs, closed now, had left running.
+    pub left: Vec<LeftBehind>,
     /// Where the damaged database was put, if it was damaged.
     pub set_aside: Option<PathBuf>,
+}
+
+impl Rebuilt {
+    /// What was done about processes that dead runs had left, for people.
+    pub fn notes(&self) -> Vec<String> {
+        left_notes(&self.left)
+    }
 }
 
 impl DataDir {
@@ -50,7 +62,7 @@ impl DataDir {
         let mut store = self.open_store()?;
         let on_disk = self.run_ids()?;
         let known_ends = self.known_ends(&store, &on_disk)?;
-        let mut rebuilt = Rebuilt::default();
+        let mut rebuilt = Rebuilt { left: self.end_unended(&store, &on_disk)?, ..Rebuilt::default() };
         let mut bulk = store.bulk(Numbering::Later)?;
         let names: BTreeSet<&str> = on_disk.iter().map(RunId::as_str).collect();
         rebuilt.removed = bulk.remove_begun_unless(|id| names.contains(id))?;
@@ -60,6 +72,21 @@ impl DataDir {
         bulk.number_the_rest()?;
         bulk.commit()?;
         Ok(rebuilt)
+    }
+
+    /// Ends what those left running whose end no row tells and whose producer is dead.
+    fn end_unended(&self, store: &Store, on_disk: &[RunId]) -> Result<Vec<LeftBehind>, RecordError> {
+        let mut dead = BTreeSet::new();
+        for run_id in on_disk {
+            let ended = |run: RunRecord| !matches!(run.row.state, RunState::Pending | RunState::Active);
+            if store.run(run_id)?.is_some_and(ended) {
+                continue;
+            }
+            if matches!(LockState::of(&self.run(run_id)?.lock())?, LockState::Free) {
+                dead.insert(run_id.clone());
+            }
+        }
+        Ok(if dead.is_empty() { Vec::new() } else { end_left_behind(&dead) })
     }
 
     /// With which kind each run was closed, or is to be, if its stream tells no end.

@@ -16,6 +16,7 @@ use super::ingest::{BadLine, Ingested, ingest};
 use super::lock::{Claim, RunLock};
 use super::retention::{GONE, remove_tree};
 use super::run_dir::UNBORN;
+use crate::process::{LeftBehind, end_left_behind};
 use crate::store::{Bulk, Numbering, Store};
 
 /// A directory that never became a run's is left alone for so long.
@@ -28,6 +29,8 @@ pub struct Recovered {
     pub caught_up: Vec<RunId>,
     /// Runs that had died and are closed now.
     pub closed: Vec<RunId>,
+    /// What those had left running.
+    pub left: Vec<LeftBehind>,
     /// Lines that were stepped over.
     pub bad_lines: Vec<BadLine>,
     /// Runs that could not be read, for people.
@@ -38,8 +41,29 @@ impl Recovered {
     /// What of it people should know.
     pub fn notes(&self) -> Vec<String> {
         let closed = self.closed.iter().map(|id| format!("run {id} had died without an end; it is closed as failed"));
-        closed.chain(self.bad_lines.iter().map(BadLine::to_string)).chain(self.problems.iter().cloned()).collect()
+        let bad_lines = self.bad_lines.iter().map(BadLine::to_string);
+        closed.chain(left_notes(&self.left)).chain(bad_lines).chain(self.problems.iter().cloned()).collect()
     }
+}
+
+/// What was done about processes of dead runs, a line a run, for people.
+pub(super) fn left_notes(left: &[LeftBehind]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for of_run in left.chunk_by(|a, b| a.run_id == b.run_id) {
+        let names = |remains: bool| {
+            let names = of_run.iter().filter(|process| process.remains == remains);
+            names.map(|process| format!("{} ({})", process.name, process.pid)).collect::<Vec<_>>().join(", ")
+        };
+        let Some(first) = of_run.first() else { continue };
+        for (remains, said) in [(false, "had left running, and was ended"), (true, "left running, and cannot be ended")]
+        {
+            let names = names(remains);
+            if !names.is_empty() {
+                notes.push(format!("run {} {said}: {names}", first.run_id));
+            }
+        }
+    }
+    notes
 }
 
 impl DataDir {
@@ -59,6 +83,8 @@ impl DataDir {
         if claimed.is_empty() {
             return Ok(recovered);
         }
+        // Before the rows say that it is over.
+        recovered.left = end_left_behind(&claimed.iter().map(|(run_id, _)| run_id.clone()).collect());
         // Runs without directory need no stream read, and a transaction of their own.
         for (run_id, _) in claimed.iter().filter(|(run_id, _)| !self.has_directory(run_id)) {
             store.close_without_stream(run_id, FailureKind::Orphaned)?;

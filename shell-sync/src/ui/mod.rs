@@ -49,6 +49,8 @@ pub trait View {
     fn notice(&mut self, now: Now, text: &str);
     /// How many files differ from the commit that the run is of, and how many git does not know; told at most once.
     fn dirty(&mut self, _now: Now, _modified: u64, _untracked: u64) {}
+    /// The record could not be written to its end: no event tells how the run and what was open in it ended.
+    fn record_failed(&mut self, _now: Now) {}
     /// The record is closed: leaves the terminal clean and shows the summary. Called once, last.
     fn end(&mut self, _now: Now) {}
 }

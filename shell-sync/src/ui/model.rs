@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use quire_core::ids::{JobId, RunId};
 use quire_core::pairing::Pairing;
 use quire_core::rows::{JobRow, JobState, RowCommand, RunRow, ShRow};
-use quire_core::wire::{Event, EventKind};
+use quire_core::wire::{Event, EventKind, FailureKind};
 
 /// Failed commands remembered of a job: one of them is what failed it, nearly always the last.
 const FAILED_KEPT: usize = 8;
@@ -104,6 +104,14 @@ impl Model {
         pairing.push(event, &mut puts);
         puts.drain(..).for_each(|put| self.put(put));
         self.puts = puts;
+    }
+
+    /// The run ended without an event that says so: its record could not be written.
+    pub fn record_failed(&mut self) {
+        let Some(pairing) = &mut self.pairing else { return };
+        let mut puts = Vec::new();
+        pairing.close(FailureKind::Record, &mut puts);
+        puts.into_iter().for_each(|put| self.put(put));
     }
 
     /// Takes a row in the place of the one with its key.

@@ -170,6 +170,12 @@ impl<W: Write> View for PlainView<W> {
         }
     }
 
+    fn record_failed(&mut self, _now: Now) {
+        self.model.record_failed();
+        self.say_ended();
+        self.flush();
+    }
+
     fn end(&mut self, now: Now) {
         self.end_open_line();
         self.buffer.push(b'\n');

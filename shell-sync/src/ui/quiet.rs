@@ -64,6 +64,10 @@ impl<W: Write> View for QuietView<W> {
 
     fn dirty(&mut self, _now: Now, _modified: u64, _untracked: u64) {}
 
+    fn record_failed(&mut self, _now: Now) {
+        self.model.record_failed();
+    }
+
     fn end(&mut self, now: Now) {
         let tails = dir_tails(self.hints.record_dir.as_deref());
         let text = Summary::new(&self.model, self.looks, &self.hints, &tails).text(now.wall.ms());
@@ -125,6 +129,13 @@ impl<W: Write> View for JsonView<W> {
     fn dirty(&mut self, now: Now, modified: u64, untracked: u64) {
         if let Some(live) = &mut self.live {
             live.dirty(now, modified, untracked);
+        }
+    }
+
+    fn record_failed(&mut self, now: Now) {
+        self.model.record_failed();
+        if let Some(live) = &mut self.live {
+            live.record_failed(now);
         }
     }
 

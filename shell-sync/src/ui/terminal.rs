@@ -360,6 +360,11 @@ impl<S: Screen> View for TerminalView<S> {
         self.draw_if_due(now);
     }
 
+    fn record_failed(&mut self, _now: Now) {
+        self.model.record_failed();
+        self.print_ended();
+    }
+
     fn end(&mut self, now: Now) {
         self.ended = true;
         if self.summary {

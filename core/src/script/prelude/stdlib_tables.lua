@@ -203,3 +203,4 @@ env.rawequal, env.rawlen = raw.rawequal, raw.rawlen
 env._G, env._VERSION = env, raw._VERSION
 
 return arrays
+end)()
