@@ -1,9 +1,9 @@
 //! Fennel: files of the pipeline that the reference compiler turns into Lua, in a VM of its own.
 //!
 //! The compiler's text comes from the shell ([`FennelCompiler`]), the files and macro modules are those of the [`Source`]: no
-//! file is read here, and none can be from there. That VM has the sandbox's standard library, so that a macro is bounded as a
-//! script is: in instructions, in memory, in what one call of a built-in function may do. Only what the compiler printed, Lua,
-//! enters the sandbox; [`lines`] gives it the lines of the Fennel.
+//! file is read here, and none can be from there. Macros are given the sandbox's standard library, so that they are bounded as
+//! scripts are: in instructions, in memory, in what one call of a built-in function may do. Only what the compiler printed,
+//! Lua, enters the sandbox; [`lines`] gives it the lines of the Fennel.
 //!
 //! Each file is compiled once a run, in slices, when it is first asked for.
 
@@ -25,7 +25,7 @@ use super::vm::{Failure, Meter, UNIT, compile};
 use crate::engine::{Compiler, FennelCompiler, Limits, Source};
 use crate::pipeline::{Diagnostic, Place, check};
 
-/// The oldest compiler that will do: the first whose macros see call sites and whose `compiler` scope is what the driver wants.
+/// The oldest compiler that is accepted; the driver reaches into the compiler's modules and is tested with 1.5.3.
 const OLDEST: [u32; 3] = [1, 5, 2];
 
 /// How the compiler is installed, for people.
