@@ -347,6 +347,8 @@ fn facts_table(lua: &Lua, facts: &JobFacts) -> mlua::Result<Table> {
     push.raw_set("branch", name.strip_prefix("refs/heads/"))?;
     push.raw_set("tag", name.strip_prefix("refs/tags/"))?;
     push.raw_set("pushed_at_ms", facts.pushed_at_ms)?;
+    // As issue 3 spells it in Fennel: `push.pushed-at`.
+    push.raw_set("pushed_at", facts.pushed_at_ms)?;
     table.raw_set("push", push)?;
     Ok(table)
 }
@@ -510,7 +512,7 @@ mod tests {
     #[test]
     fn a_dash_is_an_underscore() {
         let (end, _) = job("assert(rt['read-file'] == rt.read_file and rt['write-file'] == rt.write_file)
-            assert(rt.push['pushed-at-ms'] == rt.push.pushed_at_ms and rt.params['no-such'] == nil)
+            assert(rt.push['pushed-at-ms'] == 5 and rt.push['pushed-at'] == 5 and rt.push.pushed_at_ms == 5 and rt.params['no-such'] == nil)
             return {rt.push['pushed-at-ms']}");
         assert!(matches!(end, Step::Returned(Ok(Some(_)))), "{end:?}");
         let text = "local ci = require 'quire.ci' ci.defaults {['allow-failure'] = true} ci.job('a', function() end)
