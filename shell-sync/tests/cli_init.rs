@@ -183,6 +183,7 @@ fn runs_stay_within_reach_without_a_pipeline() {
             .arg("ls")
             .current_dir(folder)
             .env_remove("QUIRE_DATA")
+            .env_remove("CLICOLOR_FORCE")
             .env("XDG_STATE_HOME", root.path().join("state"))
             .output();
         told(&output.unwrap())
@@ -213,7 +214,7 @@ fn doctor_says_what_is_missing() {
     let root = folder(&[(".quire/ci.lua", "")]);
     let doctor = |path: Option<&str>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quire-ci"));
-        command.args(["doctor", "--data-dir", "data"]).current_dir(root.path());
+        command.args(["doctor", "--data-dir", "data"]).current_dir(root.path()).env_remove("CLICOLOR_FORCE");
         if let Some(path) = path {
             command.env("PATH", path);
         }

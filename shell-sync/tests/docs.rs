@@ -14,7 +14,12 @@ fn root() -> PathBuf {
 
 fn quire_ci(workspace: &Path, state: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quire-ci"));
-    command.current_dir(workspace).args(args).env("XDG_STATE_HOME", state).env_remove("QUIRE_DATA");
+    command
+        .current_dir(workspace)
+        .args(args)
+        .env("XDG_STATE_HOME", state)
+        .env_remove("QUIRE_DATA")
+        .env_remove("CLICOLOR_FORCE");
     command.output().unwrap()
 }
 
