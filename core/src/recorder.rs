@@ -96,6 +96,24 @@ pub struct ShEnd {
     pub replayed: bool,
 }
 
+impl ShEnd {
+    /// An end with this exit code and nothing else to say.
+    pub fn new(n: u32, exit_code: i32) -> ShEnd {
+        ShEnd {
+            n,
+            exit_code,
+            signal: None,
+            error: None,
+            cause: None,
+            no_eol: Vec::new(),
+            masked: false,
+            truncated: false,
+            detached: false,
+            replayed: false,
+        }
+    }
+}
+
 /// Turns [`RuntimeEvent`]s into wire [`Event`]s, in order.
 ///
 /// Legal is: the run starts, jobs start, log, retry and end, commands of started jobs start and end, the run ends; no job ends
@@ -346,19 +364,7 @@ mod tests {
     }
 
     fn sh_finished(n: u32, exit_code: i32) -> RuntimeEvent {
-        let end = ShEnd {
-            n,
-            exit_code,
-            signal: None,
-            error: None,
-            cause: None,
-            no_eol: Vec::new(),
-            masked: false,
-            truncated: false,
-            detached: false,
-            replayed: false,
-        };
-        RuntimeEvent::ShFinished(job(), end)
+        RuntimeEvent::ShFinished(job(), ShEnd::new(n, exit_code))
     }
 
     fn job_finished(output: Option<Value>) -> RuntimeEvent {

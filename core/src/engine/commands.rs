@@ -148,7 +148,7 @@ impl Engine {
         let Some(command) = self.commands.get(&id) else { return };
         let (exit, message) = never_started(failure, &command.spec);
         let error = Some(ShFailure { message: message.clone() });
-        self.record(RuntimeEvent::ShFinished(sh.job.clone(), ShEnd { error, ..blank_end(sh.n, exit) }));
+        self.record(RuntimeEvent::ShFinished(sh.job.clone(), ShEnd { error, ..ShEnd::new(sh.n, exit) }));
         self.settle(id, ShResult { exit, error: Some(message), ..self.blank(id) });
     }
 
@@ -190,7 +190,7 @@ impl Engine {
                 masked: captured.masked,
                 truncated: captured.stdout_truncated || captured.stderr_truncated,
                 detached: captured.detached,
-                ..blank_end(sh.n, exit)
+                ..ShEnd::new(sh.n, exit)
             },
         ));
         // A time-out of the job's, not of the command's own, ends it too: then there is no time to name.
@@ -245,20 +245,5 @@ impl Engine {
         }
         self.set_deferred_clock(index);
         self.advance(index);
-    }
-}
-
-fn blank_end(n: u32, exit_code: i32) -> ShEnd {
-    ShEnd {
-        n,
-        exit_code,
-        signal: None,
-        error: None,
-        cause: None,
-        no_eol: Vec::new(),
-        masked: false,
-        truncated: false,
-        detached: false,
-        replayed: false,
     }
 }

@@ -163,10 +163,6 @@ impl Program {
         self.split(&error_text(error))
     }
 
-    pub(super) fn compile_failure(&self, error: &mlua::Error) -> Failure {
-        self.failure_of_error(error)
-    }
-
     /// The failure in what the prelude's `describe` returned.
     pub(super) fn failure_of_value(&self, value: &LuaValue) -> Failure {
         let LuaValue::Table(info) = value else {

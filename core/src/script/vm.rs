@@ -175,7 +175,7 @@ impl Vm {
             let told = self.host.raw_set("only", id);
             told.map_err(|error| self.program.failure_of_error(&error))?;
         }
-        let f = self.program.load_main(&self.lua).map_err(|error| self.program.compile_failure(&error))?;
+        let f = self.program.load_main(&self.lua).map_err(|error| self.program.failure_of_error(&error))?;
         self.start(LuaValue::Function(f), LuaValue::Nil)
     }
 

@@ -297,7 +297,7 @@ impl Driver<'_> {
         }
         if self.ended_by.is_none() {
             self.ended_by = Some(signal);
-            let name = signals::name(signal);
+            let name = quire_core::signal::name(signal);
             self.view.notice(now, &format!("{name}: ending the run's commands; once more to kill them at once"));
         } else {
             self.reactor.hurry(self.view);

@@ -50,16 +50,6 @@ pub(super) fn is_resize(signal: i32) -> bool {
     signal == SIGWINCH
 }
 
-/// The word of a signal as people know it.
-pub(super) fn name(signal: i32) -> &'static str {
-    match signal {
-        SIGINT => "SIGINT",
-        SIGTERM => "SIGTERM",
-        SIGHUP => "SIGHUP",
-        _ => "a signal",
-    }
-}
-
 /// The `SigIgn` mask of a `/proc/PID/status` (proc_pid_status(5)); 0 where there is none.
 fn ignored_signals(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
