@@ -43,6 +43,12 @@ pub(super) fn environment_value(pid: Pid, name: &str) -> Option<Vec<u8>> {
     value_of(&fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).ok()?, name).map(<[u8]>::to_vec)
 }
 
+/// Whether the process shows an empty environment: it is just being given a new program (the kernel shows none until that is
+/// set up), or was started with none.
+pub(super) fn is_without_environment(pid: Pid) -> bool {
+    fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).is_ok_and(|block| block.is_empty())
+}
+
 fn value_of<'a>(block: &'a [u8], name: &str) -> Option<&'a [u8]> {
     block.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }

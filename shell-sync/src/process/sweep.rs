@@ -61,6 +61,8 @@ struct Sweep {
     /// When to kill; once killing, when to give up.
     deadline: Mono,
     tell_at: Option<Mono>,
+    /// It found something: what ran away from it may be between two programs when it looks.
+    met: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +103,7 @@ impl Sweeper {
     pub fn sweep(&mut self, scope: Scope, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
         let killing = self.grace.is_zero();
         let sweep = Sweep {
+            met: false,
             scope,
             targets: BTreeMap::new(),
             given_up: HashSet::new(),
@@ -189,8 +192,17 @@ impl Sweeper {
     fn advance(&mut self, index: usize, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
         loop {
             let Some(sweep) = self.sweeps.get(index) else { return };
-            let found = Search { sweeper: self, scope: &sweep.scope, leaders, ended: HashSet::new() }.processes();
+            let found = Search {
+                sweeper: self,
+                scope: &sweep.scope,
+                leaders,
+                ended: HashSet::new(),
+                undecided: false,
+                wary: sweep.met,
+            }
+            .processes();
             let Some(sweep) = self.sweeps.get_mut(index) else { return };
+            sweep.met |= !found.is_empty();
             let mut vanished = false;
             for process in found {
                 vanished |= sweep.signal(process, now, watch, desk) == Signalled::Vanished;
@@ -282,16 +294,33 @@ struct Search<'a> {
     leaders: &'a Leaders,
     /// Those that ended while we looked: their children may have come to us behind our back.
     ended: HashSet<Pid>,
+    /// One that nothing claims was just being given a new program: a moment later it may be claimed.
+    undecided: bool,
+    /// Looks again even where nothing is undecided.
+    wary: bool,
 }
+
+/// How often a look that found nothing but undecided processes is taken again: longer than a program takes to be set up. One
+/// that was started without an environment stays undecided, so there is an end.
+const UNDECIDED_LOOKS: u32 = 200;
 
 impl Search<'_> {
     /// The living processes of the scope.
     fn processes(mut self) -> Vec<Process> {
+        let mut looks = 0;
         loop {
             let ended = self.ended.len();
+            self.undecided = self.wary;
             let found = self.pass();
-            if !found.is_empty() || self.ended.len() == ended {
+            if !found.is_empty() {
                 return found;
+            }
+            if self.ended.len() == ended {
+                looks += 1;
+                if !self.undecided || looks > UNDECIDED_LOOKS {
+                    return found;
+                }
+                std::thread::yield_now();
             }
         }
     }
@@ -327,12 +356,19 @@ impl Search<'_> {
                 _ if inherited => true,
                 Claim::Scope => true,
                 Claim::Other => continue,
-                Claim::Nobody => false,
+                Claim::Nobody => {
+                    self.undecided |= procfs::is_without_environment(pid);
+                    false
+                }
             };
             if belongs {
                 found.push(Process { pid, started: stat.started });
             }
             open.extend(procfs::children(pid).into_iter().map(|child| (child, belongs)));
+            // One that ended while it was looked at showed neither whose it was nor its children.
+            if !belongs && procfs::stat(pid).is_none_or(|stat| stat.zombie) {
+                self.ended.insert(pid);
+            }
         }
         found
     }
