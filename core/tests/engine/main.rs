@@ -11,6 +11,4 @@ mod properties;
 mod record;
 mod scripts;
 mod secrets;
-mod simulation;
 mod spawned;
-mod world;
