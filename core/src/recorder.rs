@@ -168,7 +168,8 @@ impl Recorder {
             RuntimeEvent::RunStarted(started) => {
                 self.phase = Phase::Running;
                 let params = started.params.into_iter().map(|(name, value)| (name, masked(value, mask))).collect();
-                EventKind::RunStarted(RunStarted { params, ..started })
+                let args = started.args.into_iter().map(|arg| masked(arg, mask)).collect();
+                EventKind::RunStarted(RunStarted { params, args, ..started })
             }
             RuntimeEvent::RunLogged(text) => EventKind::RunLogged(RunLogged { text: masked(text, mask) }),
             RuntimeEvent::JobStarted(job_id) => {
@@ -352,6 +353,8 @@ mod tests {
             pushed_at_ms: None,
             params: BTreeMap::from([("pass".to_owned(), "hunter2".to_owned())]),
             resumed_from: None,
+            args: Vec::new(),
+            pipeline: None,
         })
     }
 

@@ -101,6 +101,8 @@ fn run_started(g: &mut Gen) -> RunStarted {
         pushed_at_ms: Some(1),
         params: BTreeMap::new(),
         resumed_from: Some(RunId::new("q")),
+        args: Vec::new(),
+        pipeline: None,
     }
 }
 

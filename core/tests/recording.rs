@@ -106,6 +106,8 @@ fn run_started(g: &mut Gen, ids: &[JobId]) -> RunStarted {
         pushed_at_ms: Option::arbitrary(g),
         params: BTreeMap::arbitrary(g),
         resumed_from: Option::<String>::arbitrary(g).map(|id| RunId::new(&id)),
+        args: Vec::arbitrary(g),
+        pipeline: Option::arbitrary(g),
     }
 }
 

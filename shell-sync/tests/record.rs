@@ -48,6 +48,8 @@ fn run_started(number: Option<u64>, jobs: &[&str]) -> EventKind {
         pushed_at_ms: None,
         params: BTreeMap::new(),
         resumed_from: None,
+        args: Vec::new(),
+        pipeline: None,
     })
 }
 

@@ -8,7 +8,7 @@ use super::io::{CommandSpec, ExitStatus, SpawnFailure};
 use crate::capture::{CaptureSpec, Captured};
 use crate::digest::Digest;
 use crate::ids::{JobId, ShId};
-use crate::pipeline::JobOptions;
+use crate::pipeline::{JobOptions, Place};
 use crate::redact::SecretSet;
 use crate::script::{CommandText, ShRequest, ShResult};
 use crate::wire::Cause;
@@ -31,6 +31,8 @@ pub(super) struct Command {
     pub cmd: String,
     /// Its replay key.
     pub key: String,
+    /// Where the script asked for it, where that is known.
+    pub place: Option<Place>,
     /// What to start, but for QUIRE_SH.
     pub spec: CommandSpec,
     /// How to capture it.
@@ -50,6 +52,8 @@ pub(super) struct Command {
 pub(super) enum CommandState {
     /// Before the slots.
     Queued,
+    /// An earlier run's record answers it.
+    Replaying,
     /// Started.
     Running(Running),
     /// Over.
@@ -132,6 +136,7 @@ impl Command {
             sh: None,
             cmd,
             key,
+            place: request.place,
             spec: CommandSpec { argv, cwd, env, stdin: request.stdin },
             capture: CaptureSpec {
                 merge: request.merge,

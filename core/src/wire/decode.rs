@@ -120,6 +120,8 @@ fn run_started(fields: &mut Fields<'_>) -> Result<RunStarted, String> {
         pushed_at_ms: run.pushed_at_ms,
         params: run.params,
         resumed_from: run.resumed_from.map(|id| RunId::new(&id)),
+        args: run.args,
+        pipeline: run.pipeline.map(Into::into),
     })
 }
 

@@ -85,6 +85,10 @@ pub struct RunStarted {
     pub params: BTreeMap<String, String>,
     /// The run that this one resumes.
     pub resumed_from: Option<RunId>,
+    /// Arguments (`rt.args`), masked.
+    pub args: Vec<String>,
+    /// Digest of the pipeline's files: what a resume compares. 32 hex digits.
+    pub pipeline: Option<String>,
 }
 
 /// A job as `run_started` lists it.

@@ -88,6 +88,8 @@ names! {
         PushedAtMs = "pushed_at_ms",
         Params = "params",
         ResumedFrom = "resumed_from",
+        Args = "args",
+        Pipeline = "pipeline",
     }
 }
 
@@ -111,9 +113,9 @@ impl Kind {
     /// The bits of the fields that lines of this kind have.
     fn fields(self) -> u64 {
         use Field::{
-            Allowed, Attempt, Cause, Cmd, Detached, Error, Executor, ExitCode, FailureKind, Fingerprint, Flaky, JobId,
-            Jobs, Key, Masked, NoEol, Number, Outcome, Output, Params, PushedAtMs, Reason, Ref, Replayed, Repo,
-            ResumedFrom, RunId, Seed, Sh, Sha, Signal, Text, Truncated, Version,
+            Allowed, Args, Attempt, Cause, Cmd, Detached, Error, Executor, ExitCode, FailureKind, Fingerprint, Flaky,
+            JobId, Jobs, Key, Masked, NoEol, Number, Outcome, Output, Params, Pipeline, PushedAtMs, Reason, Ref,
+            Replayed, Repo, ResumedFrom, RunId, Seed, Sh, Sha, Signal, Text, Truncated, Version,
         };
         match self {
             Kind::RunStarted => {
@@ -131,6 +133,8 @@ impl Kind {
                         PushedAtMs,
                         Params,
                         ResumedFrom,
+                        Args,
+                        Pipeline,
                     ])
                 }
             }
@@ -195,6 +199,8 @@ pub(super) struct RunFields<'de> {
     pub(super) pushed_at_ms: Option<i64>,
     pub(super) params: BTreeMap<String, String>,
     pub(super) resumed_from: Option<Cow<'de, str>>,
+    pub(super) args: Vec<String>,
+    pub(super) pipeline: Option<Cow<'de, str>>,
 }
 
 /// `error` of any kind.
@@ -314,7 +320,9 @@ impl<'de> Fields<'de> {
             | Field::Repo
             | Field::PushedAtMs
             | Field::Params
-            | Field::ResumedFrom => self.run.get_or_insert_default().field(field, map)?,
+            | Field::ResumedFrom
+            | Field::Args
+            | Field::Pipeline => self.run.get_or_insert_default().field(field, map)?,
             Field::Unknown => {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -337,6 +345,8 @@ impl<'de> RunFields<'de> {
             Field::Repo => self.repo = optional_text(map)?,
             Field::PushedAtMs => self.pushed_at_ms = map.next_value()?,
             Field::Params => self.params = map.next_value()?,
+            Field::Args => self.args = map.next_value()?,
+            Field::Pipeline => self.pipeline = optional_text(map)?,
             _ => self.resumed_from = optional_text(map)?,
         }
         Ok(())

@@ -9,11 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quire_core::capture::{Capture, CaptureSpec, Notice};
+use quire_core::capture::{Capture, CaptureSpec, Captured, Notice};
 use quire_core::engine::{Answer, CommandSpec, Engine, ExitStatus, Input, Output, Scope, Signal, SpawnFailure};
 use quire_core::ids::ShId;
 use quire_core::pairing::Pairing;
 use quire_core::redact::SecretSet;
+use quire_core::replay::Recall;
 use quire_core::wire::{Event, EventKind, RunOutcome, Stream};
 
 use crate::world::{Story, When, World, at, line, order_line};
@@ -75,6 +76,7 @@ impl Simulation {
             outcome: RunOutcome::Failed,
             diagnostics: Vec::new(),
             logs: BTreeMap::new(),
+            raw_logs: BTreeMap::new(),
             files: world.files.clone(),
             most_running: 0,
             spawned: BTreeMap::new(),
@@ -281,6 +283,21 @@ impl Simulation {
         match order {
             Output::Emit(_) => unreachable!("events are written"),
             Output::Spawn { sh, command, capture } => self.spawn(sh, command, &capture, cause),
+            Output::Recall { sh, from, tap, no_eol } => {
+                assert!(self.broken || self.open.contains(&sh), "{sh} is replayed before that is recorded");
+                let log = self.world.earlier_logs.get(&from).cloned();
+                let captured = match (&log, tap) {
+                    (None, _) => Err("no such file".to_owned()),
+                    (Some(_), None) => Ok(Captured::default()),
+                    (Some(log), Some(tap)) => {
+                        let mut recall = Recall::new(tap, no_eol);
+                        recall.push(log);
+                        recall.finish()
+                    }
+                };
+                self.story.raw_logs.extend(log.map(|log| (sh.clone(), log)));
+                self.push(answered, Happening::Fact(Input::Recalled { sh, captured }, cause));
+            }
             Output::Signal { sh, signal } => self.signal(&sh, signal),
             Output::CloseOutput { sh } => self.end_output(&sh, true),
             Output::Sweep { scope } => {
@@ -463,6 +480,7 @@ impl Simulation {
         let log = contents.collect::<Vec<_>>().join("\n");
         let cause = process.cause;
         self.story.logs.insert(sh.clone(), log);
+        self.story.raw_logs.insert(sh.clone(), process.log.clone());
         let captured = capture.into_captured();
         self.push(self.ms, Happening::Fact(Input::OutputEnded { sh: sh.clone(), captured }, cause));
     }

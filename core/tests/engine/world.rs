@@ -6,6 +6,7 @@ use quire_core::engine::{CommandSpec, Config, Input, Output, Scope, Source};
 use quire_core::ids::{JobId, RunId, ShId};
 use quire_core::pipeline::Diagnostic;
 use quire_core::redact::SecretSet;
+use quire_core::replay::{Extent, Here, Recorded};
 use quire_core::time::{Mono, Now, Wall};
 use quire_core::wire::{Event, EventKind, RunOutcome, encode};
 
@@ -40,6 +41,8 @@ pub struct World {
     pub output_first: bool,
     /// How long a slice of a busy script takes.
     pub slice_ms: u64,
+    /// Logs of the run that this one resumes.
+    pub earlier_logs: BTreeMap<ShId, Vec<u8>>,
 }
 
 /// What happened.
@@ -57,6 +60,8 @@ pub struct Story {
     pub diagnostics: Vec<Diagnostic>,
     /// What each command's log holds, without times.
     pub logs: BTreeMap<ShId, String>,
+    /// Each command's log as it is.
+    pub raw_logs: BTreeMap<ShId, Vec<u8>>,
     pub files: BTreeMap<String, String>,
     /// Most commands that ran at once.
     pub most_running: usize,
@@ -89,6 +94,7 @@ impl World {
             gathers: false,
             output_first: false,
             slice_ms: 0,
+            earlier_logs: BTreeMap::new(),
         }
     }
 
@@ -124,6 +130,18 @@ impl World {
     /// With a file in the workspace.
     pub fn file(mut self, path: &str, content: &str) -> World {
         self.files.insert(path.into(), content.into());
+        self
+    }
+
+    /// Goes on with an earlier run, which has these logs left.
+    pub fn resuming(mut self, events: &[Event], logs: &BTreeMap<ShId, Vec<u8>>, extent: Extent) -> World {
+        let mut recorded = Recorded::default();
+        events.iter().for_each(|event| recorded.push(event));
+        let here = Here { sha: Some("5ha".into()), ..Here::default() };
+        let refusals = recorded.refusals(&self.config, &here);
+        let lost = recorded.logs().filter(|sh| !logs.contains_key(sh)).collect();
+        recorded.resume(extent, &refusals, lost, &mut self.config);
+        self.earlier_logs = logs.clone();
         self
     }
 
@@ -171,6 +189,7 @@ pub fn order_line(order: &Output) -> String {
     match order {
         Output::Emit(event) => line(event),
         Output::Spawn { sh, .. } => format!("! spawn {sh}"),
+        Output::Recall { sh, from, .. } => format!("! recall {sh} from {from}"),
         Output::Signal { sh, signal } => format!("! {signal:?} {sh}"),
         Output::CloseOutput { sh } => format!("! close {sh}"),
         Output::Sweep { scope: what } => format!("! sweep {}", scope(what)),
