@@ -53,13 +53,15 @@ impl Engine {
         let mut spec = command.spec.clone();
         spec.env.insert("QUIRE_SH".to_owned(), Some(format!("{}/{sh}", self.config.run_id)));
         let (cmd, key, capture) = (command.cmd.clone(), command.key.clone(), command.capture.clone());
+        let cwd = Some(spec.cwd.clone()).filter(|cwd| !cwd.is_empty());
+        let (env, shell) = (std::mem::take(&mut command.given), command.shell.take());
         if let Some(timeout) = command.timeout {
             self.timers.set(Timer::Command(id), self.now.mono.plus(timeout));
         }
         let index = command.job;
         self.by_sh.insert(sh.clone(), id);
         self.set_deferred_clock(index);
-        self.record(RuntimeEvent::ShStarted { job: job_id, cmd, key: Some(key) });
+        self.record(RuntimeEvent::ShStarted { job: job_id, cmd, key: Some(key), cwd, env, shell });
         self.outputs.push_back(Output::Spawn { sh, command: spec, capture });
     }
 
