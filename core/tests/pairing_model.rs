@@ -68,7 +68,14 @@ fn any_event(g: &mut Gen) -> Event {
             error,
             fingerprint: Some(text()),
         }),
-        13..=26 => EventKind::ShStarted(ShStarted { job_id, cmd: format!("cmd {}", u8::arbitrary(g)), key: None }),
+        13..=26 => EventKind::ShStarted(ShStarted {
+            job_id,
+            cmd: format!("cmd {}", u8::arbitrary(g)),
+            key: None,
+            cwd: None,
+            env: BTreeMap::new(),
+            shell: None,
+        }),
         _ => EventKind::ShFinished(ShFinished {
             job_id,
             exit_code: *g.choose(&[0, 0, 1, 137, -1]).unwrap(),

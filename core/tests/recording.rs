@@ -86,7 +86,8 @@ fn step(g: &mut Gen, id: &JobId, job: &mut JobSoFar) -> Option<RuntimeEvent> {
             job.commands += 1;
             job.open.push(job.commands);
             let (cmd, key) = (String::arbitrary(g), Option::arbitrary(g));
-            Some(RuntimeEvent::ShStarted { job: id.clone(), cmd, key })
+            let (cwd, env, shell) = (Option::arbitrary(g), BTreeMap::arbitrary(g), Option::arbitrary(g));
+            Some(RuntimeEvent::ShStarted { job: id.clone(), cmd, key, cwd, env, shell })
         }
         _ => None,
     }

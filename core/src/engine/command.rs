@@ -17,6 +17,9 @@ use crate::wire::Cause;
 const UNLESS_SET: [(&str, &str); 4] =
     [("CLICOLOR_FORCE", "1"), ("FORCE_COLOR", "1"), ("CARGO_TERM_COLOR", "always"), ("PYTHONUNBUFFERED", "1")];
 
+/// What runs a line where nothing else is asked for.
+const DEFAULT_SHELL: &str = "sh";
+
 /// What takes the place of the workspace's path in a replay key.
 const WORKSPACE: &str = "<workspace>";
 
@@ -33,6 +36,10 @@ pub(super) struct Command {
     pub key: String,
     /// Where the script asked for it, where that is known.
     pub place: Option<Place>,
+    /// The part of its environment that its job's options and the script gave.
+    pub given: BTreeMap<String, Option<String>>,
+    /// The shell that they asked for, where it is one at all and not `sh`.
+    pub shell: Option<String>,
     /// What to start, but for QUIRE_SH.
     pub spec: CommandSpec,
     /// How to capture it.
@@ -120,10 +127,12 @@ impl Command {
         config: &Config,
         secrets: &SecretSet,
     ) -> Command {
-        let shell = request.shell.as_deref().or(options.shell.as_deref()).unwrap_or("sh");
-        let (argv, cmd) = match &request.text {
-            CommandText::Argv(argv) => (argv.clone(), quoted(argv)),
-            CommandText::Line(line) => (in_shell(shell, line), String::from_utf8_lossy(line).into_owned()),
+        let shell = request.shell.as_deref().or(options.shell.as_deref()).unwrap_or(DEFAULT_SHELL);
+        let (argv, cmd, shell) = match &request.text {
+            CommandText::Argv(argv) => (argv.clone(), quoted(argv), None),
+            CommandText::Line(line) => {
+                (in_shell(shell, line), String::from_utf8_lossy(line).into_owned(), Some(shell.to_owned()))
+            }
         };
         let cwd = request.cwd.clone().or_else(|| options.cwd.clone()).unwrap_or_default();
         let mut given = options.env.clone();
@@ -137,6 +146,8 @@ impl Command {
             cmd,
             key,
             place: request.place,
+            given,
+            shell: shell.filter(|shell| shell != DEFAULT_SHELL),
             spec: CommandSpec { argv, cwd, env, stdin: request.stdin },
             capture: CaptureSpec {
                 merge: request.merge,

@@ -57,8 +57,10 @@ impl Engine {
         let sh = ShId { n: self.recorder.next_sh(&job), job: job.clone() };
         command.sh = Some(sh.clone());
         let (cmd, key) = (command.cmd.clone(), Some(command.key.clone()));
+        let cwd = Some(command.spec.cwd.clone()).filter(|cwd| !cwd.is_empty());
+        let (env, shell) = (std::mem::take(&mut command.given), command.shell.take());
         self.by_sh.insert(sh.clone(), id);
-        self.record(RuntimeEvent::ShStarted { job, cmd, key });
+        self.record(RuntimeEvent::ShStarted { job, cmd, key, cwd, env, shell });
         Some(sh)
     }
 

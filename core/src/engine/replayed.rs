@@ -12,7 +12,7 @@ use crate::recorder::{JobEnd, RuntimeEvent, ShEnd};
 use crate::replay::{Answers, Next, WholeStep};
 use crate::scheduler::End;
 use crate::script::ShResult;
-use crate::wire::{JobOutcome, ShFinished};
+use crate::wire::{JobOutcome, ShFinished, ShStarted};
 
 impl Engine {
     /// The job's record is recorded again; its script does not run.
@@ -42,7 +42,8 @@ impl Engine {
                 Some(WholeStep::Logged(text)) => self.record(RuntimeEvent::JobLogged(id, text)),
                 Some(WholeStep::Started { started, from, .. }) => {
                     let sh = ShId { n: self.recorder.next_sh(&id), job: id.clone() };
-                    self.record(RuntimeEvent::ShStarted { job: id, cmd: started.cmd, key: started.key });
+                    let ShStarted { job_id: job, cmd, key, cwd, env, shell } = started;
+                    self.record(RuntimeEvent::ShStarted { job, cmd, key, cwd, env, shell });
                     if let Some(from) = from {
                         if let Some(job) = self.jobs.get_mut(index) {
                             job.recalls.insert(sh.clone());

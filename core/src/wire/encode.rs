@@ -98,6 +98,9 @@ fn sh_started(line: &mut ObjectWriter<'_>, started: &ShStarted) {
     line.value("job_id", &started.job_id);
     line.value("cmd", &started.cmd);
     line.optional("key", started.key.as_ref());
+    line.optional("cwd", started.cwd.as_ref());
+    line.optional("env", Some(&started.env).filter(|env| !env.is_empty()));
+    line.optional("shell", started.shell.as_ref());
 }
 
 fn sh_finished(line: &mut ObjectWriter<'_>, finished: &ShFinished) {

@@ -175,6 +175,12 @@ pub struct ShStarted {
     pub cmd: String,
     /// Replay key: a hash of what determines the command.
     pub key: Option<String>,
+    /// The directory as the pipeline gave it, masked: relative to the workspace, or absolute. `None` is the workspace itself.
+    pub cwd: Option<String>,
+    /// What the pipeline gave for its environment, masked, on top of the base environment: name to value, `None` removes.
+    pub env: BTreeMap<String, Option<String>>,
+    /// The shell that the pipeline asked for, masked. `None` is `sh`, or no shell at all for a list.
+    pub shell: Option<String>,
 }
 
 /// `sh_finished`.
