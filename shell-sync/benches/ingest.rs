@@ -250,6 +250,8 @@ fn events(run_id: &RunId) -> Vec<Event> {
         pushed_at_ms: None,
         params: Default::default(),
         resumed_from: None,
+        args: Vec::new(),
+        pipeline: None,
     })];
     kinds.extend(jobs.iter().map(|job_id| EventKind::JobStarted(JobStarted { job_id: job_id.clone() })));
     for n in 0..COMMANDS / JOBS {

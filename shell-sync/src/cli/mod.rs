@@ -18,7 +18,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 pub use error::{CliError, ErrorKind, plain, styled};
 pub use exit::Exit;
-pub use run_args::{At, EventsTo, ExecutorArg, RunArgs, RunRequest};
+pub use run_args::{At, Earlier, EventsTo, ExecutorArg, Resume, RunArgs, RunRequest};
 pub use runs_args::{EventsArgs, LogArgs, LsArgs, PruneArgs, RebuildArgs, ShowArgs};
 pub use secret::{MIN_BYTES as MIN_SECRET_BYTES, SecretSource};
 pub use spec::{Spec, SpecLimits, SpecResume};

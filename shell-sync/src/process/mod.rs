@@ -17,7 +17,7 @@ mod spawn;
 mod sweep;
 
 pub use background::{Background, Discovered};
-pub use drive::{Ended, Machine, Questions, Record, Setup, Surroundings, drive};
+pub use drive::{Ended, Machine, Questions, Recalled, Record, Setup, Surroundings, drive};
 pub use left_behind::{LeftBehind, end_left_behind};
 pub use signals::Signals;
 pub use sweep::become_subreaper;
