@@ -5,7 +5,7 @@ use quire_core::ids::ShId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::world::{Story, World, check, check_orders, sh};
+use quire_fuzz::world::{Story, World, check, check_orders, sh};
 
 /// Lines of a run of one job `a` without its frame.
 #[track_caller]
@@ -42,7 +42,7 @@ fn a_script_is_told_how_a_command_ended() {
         ("rt.sh('put x; fail 3', {check = false})", "3 x||nil|false"),
         ("rt.sh('signal 9', {check = false})", "137 ||9|false"),
         ("rt.sh('cat', {stdin = 'in\\0put'})", "0 in\0put||nil|false"),
-        ("rt.sh('print x; err y', {merge = true})", "0 x\n||nil|false"),
+        ("rt.sh('print x; err y', {merge = true})", "0 x\ny\n||nil|false"),
         ("rt.sh({'print', 'x y'})", "0 x y\n||nil|false"),
         ("rt.sh('missing', {check = false})", "127 ||nil|false"),
         ("rt.sh('nocwd', {check = false})", "126 ||nil|false"),

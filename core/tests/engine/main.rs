@@ -12,6 +12,4 @@ mod record;
 mod replay;
 mod scripts;
 mod secrets;
-mod simulation;
 mod spawned;
-mod world;

@@ -3,7 +3,7 @@
 use quire_core::replay::Extent;
 use quire_core::wire::RunOutcome;
 
-use crate::world::{Story, World, check_orders, sh};
+use quire_fuzz::world::{Story, World, check_orders, sh};
 
 /// The commands that a resume of the story starts.
 fn started(world: World, story: &Story, extent: Extent) -> (Vec<String>, Story) {
@@ -46,7 +46,7 @@ fn chain() -> World {
     World::new(
         "ci.job('build', function(rt) rt.sh('print built; sleep 1'); rt.sh('fail 3', {check = false}); rt.log('made') return {bin = 'x'} end)
          ci.job('test', {'build'}, function(rt) rt.sh('print ' .. rt.jobs('build').bin) rt.sh('sleep 1') return {n = math.random(100)} end)
-         ci.job('ship', {'test'}, function(rt) rt.sh('ok') rt.sh('fail 1; ' .. rt.jobs('test').n) end)",
+         ci.job('ship', {'test'}, function(rt) rt.sh('ok') rt.sh('print ' .. rt.jobs('test').n .. '; fail 1') end)",
     )
 }
 
@@ -68,7 +68,7 @@ fn completed_jobs_are_answered_whole() {
             "job_finished build 'outcome':'complete','output':{'bin':'x'},'replayed':true",
         ]
     );
-    assert!(resumed.has("run_started 'run_id':'r-1'") && resumed.script[0].1.contains("'resumed_from':'r-1'"));
+    assert!(resumed.has("run_started 'run_id':'r-1+'") && resumed.script[0].1.contains("'resumed_from':'r-1'"));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_lost_record_ends_a_replay_too() {
     for at in 0..resumed.events.len() {
         for gathers in [false, true] {
             let world = chain().resuming(&first.events, &first.raw_logs, Extent::Resume);
-            let story = world.set(|world| (world.unwritable, world.gathers) = (Some(at), gathers)).run();
+            let story = world.set(|world| (world.unwritable, world.shell.gathers) = (Some(at), gathers)).run();
             assert_eq!(story.events.len(), at);
         }
     }

@@ -2,7 +2,7 @@
 
 use quire_core::engine::Output;
 
-use crate::world::{World, check, check_orders, sh};
+use quire_fuzz::world::{World, check, check_orders, sh};
 
 #[test]
 fn a_secret_reaches_the_script_and_is_masked_everywhere_else() {
