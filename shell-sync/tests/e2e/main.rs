@@ -22,6 +22,8 @@ mod past_runs;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod world;
