@@ -226,7 +226,17 @@ impl<'a> Summary<'a> {
                 lines.push(self.failure_title(job));
             }
         }
+        if !lines.is_empty() {
+            lines.extend(self.resume());
+        }
         lines
+    }
+
+    /// The line that tells how to go on with a run that failed, where its record is found again by its number.
+    fn resume(&self) -> Option<String> {
+        let run = self.model.run().filter(|run| run.state == RunState::Failed)?;
+        let (rerun, _) = self.hints.rerun.as_ref().zip(self.hints.log.as_ref())?;
+        Some(self.hint("resume", &format!("{rerun} --resume {}", run.number?)))
     }
 
     /// `✗ test failed at .quire/ci.lua:7: message`
