@@ -22,6 +22,10 @@ mod past_runs;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod shell;
+#[cfg(test)]
+mod shell_on_fail;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod world;
