@@ -94,8 +94,9 @@ pub(super) fn never_started(failure: SpawnFailure, spec: &CommandSpec) -> (i32, 
     }
 }
 
-/// The variables that are the same for all commands of a job.
-pub(super) fn job_environment(config: &Config, job: &JobId, options: &JobOptions) -> BTreeMap<String, Option<String>> {
+/// The variables that are the same for all commands of a job, on top of the run's base environment; `None` removes. Of the
+/// configuration it takes the base environment, the run's id and number, commit and ref.
+pub fn job_environment(config: &Config, job: &JobId, options: &JobOptions) -> BTreeMap<String, Option<String>> {
     let mut env = BTreeMap::new();
     let colourless = config.env.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     for (name, value) in UNLESS_SET {
@@ -140,6 +141,8 @@ impl Command {
         let key = key(&argv, &cwd, &given, &request, config, secrets);
         let mut env = job_env.clone();
         env.extend(request.env);
+        // An option that quire's own variables override says nothing about the command.
+        given.retain(|name, value| env.get(name) == Some(value));
         Command {
             job,
             sh: None,
@@ -163,20 +166,29 @@ impl Command {
     }
 }
 
-/// How a shell is told to run a line: it stops at the first command that fails.
-fn in_shell(shell: &str, line: &[u8]) -> Vec<Vec<u8>> {
-    let name = shell.rsplit('/').next().unwrap_or(shell);
-    let flags: &[&str] = match name {
-        "bash" => &["-eo", "pipefail", "-c"],
-        "sh" | "dash" | "ash" | "ksh" | "mksh" | "zsh" => &["-e", "-c"],
-        _ => &["-c"],
-    };
+/// The argv of a line (`rt.sh` of a string): how its shell is told to run it. A shell stops at the first command that fails; any
+/// other program is given `-c`.
+pub fn in_shell(shell: &str, line: &[u8]) -> Vec<Vec<u8>> {
+    let flags = strict_flags(shell).unwrap_or(&["-c"]);
     let words = std::iter::once(shell).chain(flags.iter().copied()).map(|word| word.as_bytes().to_vec());
     words.chain(std::iter::once(line.to_vec())).collect()
 }
 
-/// An argv as a person would type it for `sh`.
-fn quoted(argv: &[Vec<u8>]) -> String {
+/// Whether the program that runs lines is a shell in the tradition of `sh`, by its name.
+pub fn speaks_sh(shell: &str) -> bool {
+    strict_flags(shell).is_some()
+}
+
+fn strict_flags(shell: &str) -> Option<&'static [&'static str]> {
+    match shell.rsplit('/').next().unwrap_or(shell) {
+        "bash" => Some(&["-eo", "pipefail", "-c"]),
+        "sh" | "dash" | "ash" | "ksh" | "mksh" | "zsh" => Some(&["-e", "-c"]),
+        _ => None,
+    }
+}
+
+/// An argv as a person would type it for `sh`; what is not UTF-8 becomes U+FFFD.
+pub fn quoted(argv: &[Vec<u8>]) -> String {
     let word = |word: &Vec<u8>| {
         let text = String::from_utf8_lossy(word);
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);

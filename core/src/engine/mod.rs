@@ -21,6 +21,7 @@ mod timers;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use asking::READ_LIMIT;
+pub use command::{in_shell, job_environment, quoted, speaks_sh};
 pub use config::{Compiler, Config, FennelCompiler, Limits, Source};
 pub use definition::{Defined, Defining, Definition};
 pub use io::{Answer, Ask, CommandSpec, ExitStatus, GRACE, Input, Output, Scope, Signal, SpawnFailure};

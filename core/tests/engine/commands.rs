@@ -150,7 +150,7 @@ fn a_start_says_what_the_pipeline_gave_and_nothing_where_it_gave_nothing() {
     check(
         World::new(
             "ci.job('a', function(rt) rt.sh('ok') rt.sh {'ok'} end)
-             ci.job('b', {'a'}, {env = {JOB = 'j', BOTH = 'j', GONE = false}, cwd = 'sub', shell = 'bash'}, function(rt)
+             ci.job('b', {'a'}, {env = {JOB = 'j', BOTH = 'j', GONE = false, CI = 'no'}, cwd = 'sub', shell = 'bash'}, function(rt)
                rt.sh('ok') rt.sh('ok', {shell = 'sh', cwd = '/tmp', env = {BOTH = 'c'}, retries = 1}) rt.sh {'ok'} end)",
         ),
         "job_started a

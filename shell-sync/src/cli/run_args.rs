@@ -47,6 +47,11 @@ pub struct RunArgs {
     #[arg(long = "param", value_name = "KEY=VALUE", value_parser = parse_param)]
     pub params: Vec<(String, String)>,
 
+    /// Once the run has failed, open a shell where its first command failed: same directory, same environment, the command in
+    /// the shell's history (needs a terminal; what the run left running has been ended)
+    #[arg(long)]
+    pub shell_on_fail: bool,
+
     /// Show failures and the summary only
     #[arg(short, long)]
     pub quiet: bool,
@@ -186,6 +191,8 @@ pub struct RunRequest {
     pub secrets: BTreeMap<String, SecretSource>,
     /// `rt.params`.
     pub params: BTreeMap<String, String>,
+    /// Open a shell for the first command that fails a job.
+    pub shell_on_fail: bool,
     /// Failures and summary only.
     pub quiet: bool,
     /// The summary as JSON.
@@ -287,6 +294,7 @@ impl RunArgs {
             recorded_executor: spec.executor,
             secrets,
             params,
+            shell_on_fail: self.shell_on_fail,
             quiet: self.quiet,
             json: self.json,
             events: self.events.unwrap_or_default(),
@@ -373,6 +381,7 @@ mod tests {
             "x/events.jsonl",
             "--out-dir",
             "x",
+            "--shell-on-fail",
             "--seed",
             "7",
             "--",
@@ -381,6 +390,7 @@ mod tests {
         ]);
         assert_eq!(all.jobs, ["build", "test"]);
         assert_eq!((all.slots, all.keep_going, all.quiet, all.clean), (4, true, true, true));
+        assert!(all.shell_on_fail && !request(&[]).shell_on_fail);
         assert_eq!(all.at, Some(At::Rev("HEAD~2".into())));
         assert_eq!(all.executor.map(ExecutorArg::as_str), Some("host"));
         assert_eq!(all.secrets["T"], SecretSource::Env("TOKEN".into()));

@@ -17,6 +17,7 @@ use quire_core::redact::SecretSet;
 use quire_core::wire::RunOutcome;
 
 use self::earlier::EarlierRun;
+use super::shell::{self, Watched};
 use crate::cli::{At, CliError, Color, Context, EventsTo, ExecutorArg, Exit, RunArgs, RunRequest, Spec, SpecLimits};
 use crate::clock;
 use crate::git::{self, Checkout, Head};
@@ -42,6 +43,9 @@ pub fn run(context: &Context, args: RunArgs) -> Result<Exit, CliError> {
     let request = args.request(spec)?;
     let workspace = context.workspace()?;
     refuse_what_has_not_landed(&request)?;
+    if request.shell_on_fail {
+        shell::needs_terminal()?;
+    }
     check_jobs(&workspace, &request)?;
     let earlier = match &request.resume {
         Some(resume) => EarlierRun::find(context, &request, resume, &workspace)?,
@@ -198,6 +202,7 @@ impl Run {
             Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone(), self.secret_set.clone());
         let mut questions = Asked(self.workspace.files());
         let work_tree = self.work_tree.take();
+        let mut watched = Watched::new(&mut engine, request.shell_on_fail);
         let surroundings = Surroundings {
             record: &mut self.record,
             view: view.as_mut(),
@@ -205,9 +210,16 @@ impl Run {
             signals: Some(&mut signals),
             background: work_tree,
         };
-        let ended = process::drive(&mut engine, setup, surroundings)
+        let ended = process::drive(&mut watched, setup, surroundings)
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
-        self.conclude(ended, &engine, view.as_mut(), options.mode, context)
+        let failed = watched.failed();
+        let wants_shell = request.shell_on_fail && ended.outcome == RunOutcome::Failed && ended.signal.is_none();
+        let (workspace, env) = (self.workspace.root.clone(), self.env.clone());
+        let exit = self.conclude(ended, &engine, view.as_mut(), options.mode, context)?;
+        if wants_shell {
+            shell::after_run(context, failed, &workspace, env, &mut signals);
+        }
+        Ok(exit)
     }
 
     fn config(&self, request: &RunRequest, source: quire_core::engine::Source) -> Config {
@@ -361,17 +373,20 @@ fn resolve_secrets(request: &RunRequest) -> Result<BTreeMap<String, Vec<u8>>, Cl
 
 /// The base environment of commands: the caller's, or the short one, less the sources of secrets, plus what a spec gives.
 fn environment(request: &RunRequest) -> BTreeMap<OsString, OsString> {
-    let hidden: Vec<&str> = request.secrets.values().filter_map(|source| source.env_name()).collect();
-    let is_kept = |name: &OsString| {
-        let Some(name) = name.to_str() else { return !request.clean };
-        if hidden.contains(&name) {
-            return false;
-        }
-        !request.clean || CLEAN_ENVIRONMENT.contains(&name) || name.starts_with("LC_")
-    };
-    let mut env: BTreeMap<OsString, OsString> = std::env::vars_os().filter(|(name, _)| is_kept(name)).collect();
+    let hidden = request.secrets.values().filter_map(|source| source.env_name());
+    let mut env = base_environment(request.clean, &hidden.map(str::to_owned).collect::<Vec<_>>());
     env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
     env
+}
+
+/// The caller's environment, or the short one (`clean`), less the variables that are `hidden`.
+pub fn base_environment(clean: bool, hidden: &[String]) -> BTreeMap<OsString, OsString> {
+    let is_kept = |name: &OsString| match name.to_str() {
+        None => !clean,
+        Some(name) if hidden.iter().any(|hidden| hidden == name) => false,
+        Some(name) => !clean || CLEAN_ENVIRONMENT.contains(&name) || name.starts_with("LC_"),
+    };
+    std::env::vars_os().filter(|(name, _)| is_kept(name)).collect()
 }
 
 /// Where `--events` sends the stream, besides the record.

@@ -24,6 +24,10 @@ mod recorded;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod shell;
+#[cfg(test)]
+mod shell_on_fail;
+#[cfg(test)]
 mod terminal;
 #[cfg(test)]
 mod world;
