@@ -32,6 +32,8 @@ pub enum Moment {
     Events(usize, Duration),
     /// Once the last job has begun, and then so long.
     Last(Duration),
+    /// Once the record has its `run_finished`, and then so long.
+    Finished(Duration),
     /// So long after a command of the long run began: lines that are older than half a second are there.
     Long(Duration),
 }
@@ -39,16 +41,22 @@ pub enum Moment {
 impl Moment {
     /// The moment that follows from a seed: start-up, the middle by time and by events, the end, and long runs take turns.
     pub fn of(seed: &mut Seed) -> Moment {
-        match seed.below(8) {
-            0 | 1 => Moment::After(seed.micros(0, 40_000)),
-            2 => Moment::After(seed.micros(40_000, 500_000)),
-            3 | 4 => {
+        match seed.below(10) {
+            0..=2 => Moment::After(seed.micros(0, 30_000)),
+            3 => Moment::After(seed.micros(30_000, 500_000)),
+            4 | 5 => {
                 let events = 1 + seed.below(60);
                 Moment::Events(usize::try_from(events).unwrap(), seed.micros(0, 5_000))
             }
-            5 | 6 => Moment::Last(seed.micros(0, 60_000)),
+            6 => Moment::Last(seed.micros(0, 60_000)),
+            7 | 8 => Moment::Finished(seed.micros(0, 1_500)),
             _ => Moment::Long(seed.micros(550_000, 900_000)),
         }
+    }
+
+    /// Whether it falls into the start of a run.
+    pub fn is_early(self) -> bool {
+        matches!(self, Moment::After(delay) if delay < Duration::from_millis(30))
     }
 
     /// Whether it is a long run that is killed.

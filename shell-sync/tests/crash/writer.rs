@@ -69,16 +69,22 @@ impl Writing {
 
     /// All that a stream gets, if nobody ends it early.
     pub fn whole(&self, stream: Stream) -> Vec<u8> {
-        self.up_to(stream, self.lines)
+        (1..=self.lines).flat_map(|n| self.line(stream, n)).collect()
     }
 
-    /// What a stream has once line `n` is finished.
-    pub fn up_to(&self, stream: Stream, n: u32) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for n in 1..=n {
-            bytes.extend(self.line(stream, n));
+    /// Where these bytes are a beginning of what a stream gets: how many of its lines are there whole.
+    pub fn lines_of(&self, stream: Stream, bytes: &[u8]) -> Option<u32> {
+        let mut rest = bytes;
+        for n in 1..=self.lines {
+            let line = self.line(stream, n);
+            match rest.strip_prefix(line.as_slice()) {
+                Some(after) => rest = after,
+                None => return line.starts_with(rest).then_some(n - 1),
+            }
         }
-        bytes
+        // Where it died between the last entry and the event that tells of it, its record leaves open whether a last line
+        // without newline had none.
+        (rest.is_empty() || (rest == b"\n" && self.mode == "open")).then_some(self.lines)
     }
 
     fn line(&self, stream: Stream, n: u32) -> Vec<u8> {
