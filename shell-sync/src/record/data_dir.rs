@@ -16,6 +16,9 @@ use super::run_dir::RunDir;
 use super::run_files::{RunFiles, names};
 use crate::store::{Store, StoreError};
 
+/// The database's name in its data directory.
+pub(super) const DATABASE: &str = "quire.db";
+
 /// Longest slug of a workspace's name, and longest name of a run directory, in bytes.
 const SLUG_BYTES: usize = 40;
 const RUN_NAME_BYTES: usize = 200;
@@ -86,7 +89,7 @@ impl DataDir {
 
     /// Where the database is.
     pub fn database(&self) -> PathBuf {
-        self.path.join("quire.db")
+        self.path.join(DATABASE)
     }
 
     /// Opens the database.

@@ -244,22 +244,22 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// In a data directory there is what CONTRACT 3 names, what SQLite keeps beside a database, and the note whose it is; and
-/// run directories that were not made whole, which go when they are an hour old.
+/// In a data directory there is what CONTRACT 3 names, what SQLite keeps beside a database, and the note whose it is. Besides,
+/// there may be what was not made whole: whether there is.
 #[track_caller]
-pub fn only_known_files(data: &Path) {
+pub fn only_known_files(data: &Path) -> bool {
+    let mut is_half_made = false;
     for name in names(data) {
-        assert!(
-            ["quire.db", "quire.db-wal", "quire.db-shm", "runs", "workspace"].contains(&name.as_str()),
-            "{name} in the data directory"
-        );
+        let is_new = name.strip_prefix("quire.db.new-").is_some_and(|rest| rest.get(..32).is_some_and(is_hex));
+        is_half_made |= is_new;
+        let is_known = ["quire.db", "quire.db-wal", "quire.db-shm", "runs", "workspace"].contains(&name.as_str());
+        assert!(is_known || is_new, "{name} in the data directory");
     }
-    let note = fs::read(data.join("workspace")).unwrap();
-    assert!(note.ends_with(b"\n"), "the note whose directory it is: {note:?}");
     for run in names(&data.join("runs")) {
         let folder = data.join("runs").join(&run);
         let id = run.strip_prefix(".new-").unwrap_or(&run);
-        assert!(uuid_like(id), "{run} among the runs");
+        is_half_made |= id != run;
+        assert!(id.len() == 36 && is_hex(&id.replace('-', "")), "{run} among the runs");
         for name in names(&folder) {
             assert!(["lock", "events.jsonl", "jobs"].contains(&name.as_str()), "{name} in {run}");
         }
@@ -270,9 +270,20 @@ pub fn only_known_files(data: &Path) {
             }
         }
     }
+    is_half_made
 }
 
-fn uuid_like(id: &str) -> bool {
-    let shape: String = id.chars().map(|c| if c.is_ascii_hexdigit() { 'x' } else { c }).collect();
-    shape == "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+/// Makes what is half made in a data directory look as if it had been so for more than an hour.
+#[track_caller]
+pub fn age_what_is_half_made(data: &Path) {
+    for folder in [data.to_owned(), data.join("runs")] {
+        for name in names(&folder).iter().filter(|name| name.contains(".new-")) {
+            let old = SystemTime::now() - Duration::from_secs(3601);
+            File::open(folder.join(name)).unwrap().set_modified(old).unwrap();
+        }
+    }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
