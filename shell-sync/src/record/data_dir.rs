@@ -60,11 +60,12 @@ impl DataDir {
     /// Writes the file `workspace`, for people who find the directory.
     fn note_workspace(&self, workspace: &Path) -> Result<(), RecordError> {
         let note = self.path.join("workspace");
-        if note.exists() {
-            return Ok(());
-        }
         let mut text = workspace.as_os_str().as_bytes().to_vec();
         text.push(b'\n');
+        // One that was cut short by a kill is written again.
+        if fs::metadata(&note).is_ok_and(|meta| meta.len() == text.len() as u64) {
+            return Ok(());
+        }
         fs::write(&note, text).map_err(|source| RecordError::write(&note, source))
     }
 
@@ -197,6 +198,11 @@ mod tests {
         assert_eq!(data.workspace(), None);
         data.note_workspace(dir.path()).unwrap();
         assert_eq!(data.workspace().as_deref(), Some(dir.path()));
+        for cut in ["", "/"] {
+            fs::write(data.path().join("workspace"), cut).unwrap();
+            data.note_workspace(dir.path()).unwrap();
+            assert_eq!(data.workspace().as_deref(), Some(dir.path()), "cut short by a kill to {cut:?}");
+        }
         for bad in ["", "..", ".new-x", "a/b"] {
             assert!(matches!(data.run(&RunId::new(bad)), Err(RecordError::RunName(_))), "{bad:?}");
         }

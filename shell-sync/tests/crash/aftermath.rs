@@ -53,6 +53,8 @@ pub fn check(world: &World, killed: &Killed, random: &mut Seed, tally: &mut Tall
     assert!(world.runs().len() > before);
     assert_eq!(rows(&world.data().join("quire.db"), "SELECT count(*) FROM runs WHERE state = 'active'"), ["0"]);
     only_known_files(&world.data());
+    let whose = fs::canonicalize(world.workspace()).unwrap();
+    assert_eq!(fs::read(world.data().join("workspace")).unwrap(), format!("{}\n", whose.display()).into_bytes());
     phase
 }
 
