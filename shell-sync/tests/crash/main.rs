@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod aftermath;
 #[cfg(test)]
+mod cuts;
+#[cfg(test)]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../support/disk.rs"]
 mod disk;
@@ -11,6 +13,8 @@ mod disk;
 mod kills;
 #[cfg(test)]
 mod lateness;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod moments;
 #[cfg(test)]

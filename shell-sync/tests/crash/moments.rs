@@ -49,7 +49,7 @@ impl Moment {
                 Moment::Events(usize::try_from(events).unwrap(), seed.micros(0, 5_000))
             }
             6 => Moment::Last(seed.micros(0, 60_000)),
-            7 | 8 => Moment::Finished(seed.micros(0, 1_500)),
+            7 | 8 => Moment::Finished(seed.micros(0, 900)),
             _ => Moment::Long(seed.micros(550_000, 900_000)),
         }
     }
