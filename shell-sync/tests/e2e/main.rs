@@ -6,6 +6,10 @@ mod bad_input;
 #[cfg(test)]
 mod checkouts;
 #[cfg(test)]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/disk.rs"]
+mod disk;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod faults_logs;
@@ -20,6 +24,8 @@ mod options;
 #[cfg(test)]
 mod past_runs;
 #[cfg(test)]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/recorded.rs"]
 mod recorded;
 #[cfg(test)]
 mod resume;
@@ -30,4 +36,6 @@ mod shell_on_fail;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/world.rs"]
 mod world;
