@@ -5,8 +5,8 @@
 //! from here on), `term CODE` (exits so on TERM), `linger SECONDS` (something holds the output so long after the exit), `closes`
 //! (its output ends now, it goes on), `fail_first N` (the first N commands of this very text fail), `cat`, `pwd`, `getenv NAME`,
 //! `leak NAME FORM` (prints a declared secret, `raw`, `hex`, `base64` or `halves` with a pause between), `aside` (does nothing;
-//! marks a command that its script does not wait for from the start), `serve` (does nothing; marks a service). As its only word,
-//! `missing`, `nocwd` or `broken`: it does not start.
+//! marks a command that its script does not wait for from the start), `serve` (does nothing; marks a service). As its only word
+//! but `aside`, `missing`, `nocwd` or `broken`: it does not start.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub(super) fn text_of(argv: &[Vec<u8>]) -> String {
 
 /// Why a command of this text does not start, if it does not.
 pub(super) fn start_failure(text: &str) -> Option<SpawnFailure> {
-    match text {
+    match text.strip_prefix("aside; ").unwrap_or(text) {
         "missing" => Some(SpawnFailure::NotFound { searched: "/bin".into() }),
         "nocwd" => Some(SpawnFailure::Cwd { message: "no such directory".into() }),
         "broken" => Some(SpawnFailure::Other { message: "exec format error".into() }),

@@ -5,15 +5,20 @@
 //! - What goes wrong: [`fault`]. What must hold: [`model`] for rows, [`invariants`], and what the parts above say of themselves.
 //! - What is played: [`given`] by hand with its [`story`]; or a [`scenario`] from any bytes.
 
+pub mod bytes;
 pub mod clock;
 mod command;
 pub mod fault;
 pub mod given;
+pub mod invariants;
 pub mod machine;
 pub mod model;
 mod perform;
+pub mod pipeline;
+pub mod play;
 mod process;
 pub mod rows;
+pub mod scenario;
 pub mod shell;
 pub mod simulation;
 pub mod store;

@@ -355,17 +355,15 @@ impl Simulation {
             self.fact(Input::Cancel, 0);
         }
         let engine = self.engine.next_deadline().map(|mono| mono.0.div_ceil(1_000_000));
-        if engine.is_some_and(|at| at <= self.ms()) {
+        let is_busy = engine.is_some_and(|at| at <= self.ms());
+        if is_busy || !self.quiet {
             self.machine.clock.pass(self.world.slice_ms);
             if self.world.slice_ms > 0 || !self.quiet {
-                for _ in 0..MOST_ORDERS {
-                    if !self.is_due() {
-                        break;
-                    }
-                    self.happen()?;
-                }
+                self.happen_while_due(MOST_ORDERS)?;
             }
-            self.fact(Input::Tick, 0);
+            if is_busy {
+                self.fact(Input::Tick, 0);
+            }
             return Ok(());
         }
         let (capture, happening) = (self.capture_deadline(), self.next_happening());
@@ -388,14 +386,19 @@ impl Simulation {
                 self.happen()
             };
         }
-        for _ in 0..self.world.shell.facts_at_once {
+        self.happen_while_due(self.world.shell.facts_at_once)?;
+        if engine.is_some_and(|at| at <= self.ms()) {
+            self.fact(Input::Tick, 0);
+        }
+        Ok(())
+    }
+
+    fn happen_while_due(&mut self, most: usize) -> Result<(), Killed> {
+        for _ in 0..most {
             if !self.is_due() {
                 break;
             }
             self.happen()?;
-        }
-        if engine.is_some_and(|at| at <= self.ms()) {
-            self.fact(Input::Tick, 0);
         }
         Ok(())
     }
