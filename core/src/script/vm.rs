@@ -529,6 +529,21 @@ mod tests {
     }
 
     #[test]
+    fn an_error_that_says_nothing_is_told_as_such() {
+        for raised in [
+            "error()",
+            "error('')",
+            "error(' \\n', 0)",
+            "error({message = ''})",
+            "error(setmetatable({}, {__tostring = function() return '' end}))",
+        ] {
+            let failure = failure(&format!("\n{raised}"));
+            assert_eq!(failure.message, "the script raised an error that says nothing", "{raised}");
+            assert_eq!(failure.place.expect(raised).line, 2, "{raised}");
+        }
+    }
+
+    #[test]
     fn errors_name_their_place() {
         for (text, message, line) in [
             ("\nerror('boom')", "boom", 2),
