@@ -12,6 +12,7 @@ use quire_core::wire::{Event, EventKind, FailureKind, RunOutcome, encode};
 use super::command::{base64, hex};
 use super::model;
 use super::pipeline::hidden;
+use super::resume;
 use super::rows::rebuilt;
 use super::simulation::Simulation;
 use super::violated;
@@ -23,6 +24,7 @@ pub fn check(simulation: &mut Simulation) {
     a_command_ends_as_its_process_did(simulation, &recorded);
     the_outcome_is_the_recorded_one(simulation, &recorded);
     rows_are_the_models(simulation, &recorded);
+    resume::check(simulation, &recorded);
     logs_that_were_cut_off_are_beginnings(simulation);
     no_secret_byte_leaves(simulation);
 }
@@ -77,7 +79,7 @@ fn every_job_ends_once(_: &Simulation, recorded: &[Event]) {
 /// The exit code of a recorded end is that of the process.
 fn a_command_ends_as_its_process_did(simulation: &Simulation, recorded: &[Event]) {
     let rows = model::rows(&simulation.world.config.run_id, recorded, None, 0);
-    for ((job, n), row) in &rows.commands {
+    for ((job, n), row) in rows.commands.iter().filter(|(_, row)| !row.replayed) {
         let sh = ShId { job: job.clone(), n: *n };
         let status = simulation.processes.get(&sh).and_then(|process| process.status);
         let expected = match status {
