@@ -18,6 +18,8 @@ mod model;
 #[cfg(test)]
 mod moments;
 #[cfg(test)]
+mod rebuilt;
+#[cfg(test)]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../support/recorded.rs"]
 mod recorded;
