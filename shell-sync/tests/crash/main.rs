@@ -22,6 +22,8 @@ mod no_right;
 #[cfg(test)]
 mod no_room;
 #[cfg(test)]
+mod power_cut;
+#[cfg(test)]
 mod rebuilt;
 #[cfg(test)]
 #[allow(dead_code, reason = "each test program uses a part of it")]
