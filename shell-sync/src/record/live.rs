@@ -57,6 +57,10 @@ impl LiveRecord {
 
     /// The run is over: waits for its rows, which tell a `failed` record too. The directory's lock is held until this is dropped.
     pub fn finish(&mut self, failed: bool) -> Finished {
+        if failed {
+            // Where even that cannot be written, the run is closed as one that died.
+            let _ = self.dir.note_end(FailureKind::Record);
+        }
         let Some(rows) = self.rows.take() else { return Finished::default() };
         if failed {
             rows.close(FailureKind::Record);
