@@ -160,8 +160,9 @@ impl Run {
         let number = request.number.or_else(|| rows.as_ref().and_then(|rows| rows.number(NUMBER_WAIT)));
         let in_database = rows.is_some();
         let mut record = LiveRecord::new(dir, log, copy, rows);
-        if let Some(earlier) = &earlier {
-            record.resume(earlier.files.clone());
+        if let Some(earlier) = &mut earlier {
+            let (files, claim) = earlier.logs();
+            record.resume(files, claim);
         }
         Ok(Run {
             in_database,

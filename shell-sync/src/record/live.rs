@@ -8,7 +8,7 @@ use quire_core::ids::ShId;
 use quire_core::replay::Recall;
 use quire_core::wire::{Event, FailureKind, encode};
 
-use super::{EventLog, RunDir, RunFiles};
+use super::{Claim, EventLog, RunDir, RunFiles};
 use crate::process::{Recalled, Record};
 use crate::store::{Finished, RowWriter};
 
@@ -24,6 +24,7 @@ pub struct LiveRecord {
     copy_failure: Option<String>,
     /// The run that this one resumes.
     earlier: Option<RunFiles>,
+    _claim: Option<Claim>,
     /// What is read of its logs at a time.
     piece: Vec<u8>,
 }
@@ -40,13 +41,15 @@ impl LiveRecord {
             ends: Vec::new(),
             copy_failure: None,
             earlier: None,
+            _claim: None,
             piece: Vec::new(),
         }
     }
 
-    /// Takes logs over from this run where the engine orders it.
-    pub fn resume(&mut self, earlier: RunFiles) {
+    /// Takes logs over from this run where the engine orders it; holds its lock, so that nobody removes it meanwhile.
+    pub fn resume(&mut self, earlier: RunFiles, claim: Option<Claim>) {
         self.earlier = Some(earlier);
+        self._claim = claim;
         self.piece = vec![0; 64 * 1024];
     }
 
