@@ -17,12 +17,15 @@ pub fn world_of_shells(pipeline: &str) -> World {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    write(".bashrc", "PS1='ready> '\nexport GIVEN=mine GONE=mine\nHISTCONTROL=ignoreboth\ncd /\n");
+    write(
+        ".bashrc",
+        "PS1='ready> '\nexport GIVEN=mine GONE=mine\nHISTCONTROL=ignoreboth\ncd /\nset -u\nalias cd='echo no' history='echo no'\n",
+    );
     write(".bash_history", "echo an old one\n");
     write(".zshenv", "export GONE=mine\n");
     write(
         ".zshrc",
-        "PS1='ready> '\nexport GIVEN=mine\nHISTFILE=~/.zsh_history\nSAVEHIST=100\nunsetopt prompt_sp\ncd /\n",
+        "PS1='ready> '\nexport GIVEN=mine\nHISTFILE=~/.zsh_history\nSAVEHIST=100\nunsetopt prompt_sp\ncd /\ncd() { echo no }\nalias print='echo no'\n",
     );
     write(".zsh_history", "echo an old one\n");
     write(".config/fish/config.fish", "function fish_prompt; echo -n 'ready> '; end\nset -gx GIVEN mine\ncd /\n");
