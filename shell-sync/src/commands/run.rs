@@ -215,9 +215,9 @@ impl Run {
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
         let failed = watched.failed();
         let wants_shell = request.shell_on_fail && ended.outcome == RunOutcome::Failed && ended.signal.is_none();
-        let (workspace, env) = (self.workspace.root.clone(), self.env.clone());
+        let place = wants_shell.then(|| (self.workspace.root.clone(), self.env.clone()));
         let exit = self.conclude(ended, &engine, view.as_mut(), options.mode, context)?;
-        if wants_shell {
+        if let Some((workspace, env)) = place {
             shell::after_run(context, failed, &workspace, env, &mut signals);
         }
         Ok(exit)
