@@ -276,6 +276,7 @@ impl Run {
             hints: Hints {
                 log: self.in_database.then(|| format!("{program} log")),
                 rerun: Some(format!("{program} run")),
+                shell: self.in_database.then(|| format!("{program} shell")),
                 record_dir: Some(self.record_dir.clone()),
             },
         }
