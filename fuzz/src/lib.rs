@@ -1,10 +1,15 @@
-//! quire-fuzz: one simulated world for all fuzzing of the core.
+//! quire-fuzz: one simulated world for all fuzzing of the core, and a property for each part that takes bytes.
+//!
+//! Every `run` is total over any bytes: it returns, or panics with what was violated. Who makes the bytes up is somebody else's:
+//! libFuzzer (`fuzz_targets/`), quickcheck and the committed corpora (`tests/`).
 //!
 //! [`run`] takes any bytes and plays what they say: a pipeline, commands, faults, all around a real engine. [`seeded`] gives it
 //! the bytes of a seed. What is played and what must hold is in [`world`].
 
 #![forbid(unsafe_code)]
 
+pub mod replay;
+pub mod targets;
 pub mod world;
 
 pub use world::play::{Tally, story};

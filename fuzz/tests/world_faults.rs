@@ -33,7 +33,7 @@ fn world(gathers: bool, faults: Vec<(u32, Fault)>) -> Scenario {
     });
     let needs = [("build", "complete"), ("test", "complete"), ("last", "finished")];
     let needs = needs.map(|(job, needs)| (quire_fuzz::world::sh(job, 1).job, needs)).into();
-    Scenario { world, pipeline: Pipeline { text: PIPELINE.to_owned(), needs }, twice: false }
+    Scenario { world, pipeline: Pipeline { text: PIPELINE.to_owned(), needs }, twice: false, resumes: None }
 }
 
 fn play(gathers: bool, faults: Vec<(u32, Fault)>) -> Tally {

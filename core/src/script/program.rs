@@ -17,6 +17,9 @@ const ID_SIZE: usize = 60;
 const LUA_OUT_OF_MEMORY: &str = "not enough memory";
 const OUT_OF_MEMORY: &str = "the script needs more memory than a VM may have (64 MiB unless configured)";
 
+/// What is said of `error()` and its like.
+const NO_MESSAGE: &str = "the script raised an error that says nothing";
+
 /// The folder of a pipeline's modules.
 pub const MODULES: &str = ".quire/lib/";
 
@@ -163,8 +166,14 @@ impl Program {
         self.split(&error_text(error))
     }
 
-    /// The failure in what the prelude's `describe` returned.
+    /// The failure in what the prelude's `describe` returned; never without a word.
     pub(super) fn failure_of_value(&self, value: &LuaValue) -> Failure {
+        let failure = self.described(value);
+        let message = if failure.message.trim().is_empty() { NO_MESSAGE.to_owned() } else { failure.message };
+        Failure { message, ..failure }
+    }
+
+    fn described(&self, value: &LuaValue) -> Failure {
         let LuaValue::Table(info) = value else {
             let message = match value {
                 LuaValue::String(text) => text.to_string_lossy(),

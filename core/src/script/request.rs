@@ -7,6 +7,7 @@ use mlua::{Lua, LuaString, Table, Value as LuaValue};
 use serde_json::Value;
 
 use crate::capture::Tap;
+use crate::pipeline::Place;
 
 /// A command as the script gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct ShRequest {
     pub check: bool,
     /// A service: takes no slot, is stopped at the job's end.
     pub service: bool,
+    /// Where the script asks, where [`super::JobFacts::is_traced`].
+    pub place: Option<Place>,
 }
 
 /// One request of a script.
@@ -203,6 +206,7 @@ fn sh(value: &LuaValue) -> Result<ShRequest, Malformed> {
         tap: if table.raw_get::<Option<bool>>("whole")?.unwrap_or(false) { Tap::Whole } else { Tap::Ends },
         check: true,
         service: false,
+        place: place(table)?,
     };
     // Few options are given: looking for each of them by name would take longer than the rest of the request.
     for option in table.raw_get::<Table>("options")?.pairs::<LuaString, LuaValue>() {
@@ -242,6 +246,12 @@ fn set_option(request: &mut ShRequest, name: &[u8], value: &LuaValue) -> Result<
         _ => {}
     }
     Ok(())
+}
+
+fn place(request: &Table) -> Result<Option<Place>, Malformed> {
+    let file: Option<String> = request.raw_get("file")?;
+    let line: Option<u32> = request.raw_get("line_number")?;
+    Ok(file.map(|file| Place { file, line: line.unwrap_or(1), column: None }))
 }
 
 /// Seconds that the prelude has checked to a duration.

@@ -114,6 +114,8 @@ pub struct JobFacts {
     pub ref_name: Option<String>,
     /// Unix milliseconds.
     pub pushed_at_ms: Option<i64>,
+    /// Commands tell where the script asked for them.
+    pub is_traced: bool,
 }
 
 /// What the top level defined.
@@ -366,6 +368,7 @@ fn facts_table(lua: &Lua, facts: &JobFacts) -> mlua::Result<Table> {
     // As issue 3 spells it in Fennel: `push.pushed-at`.
     push.raw_set("pushed_at", facts.pushed_at_ms)?;
     table.raw_set("push", push)?;
+    table.raw_set("traced", facts.is_traced)?;
     Ok(table)
 }
 
@@ -539,6 +542,21 @@ mod tests {
         let defined = vm.definitions().expect("definitions");
         let allowed: Vec<bool> = defined.jobs.iter().map(|job| job.options.allow_failure).collect();
         assert_eq!((allowed, defined.problems), (vec![true, false], vec![]));
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_is_told_as_such() {
+        for raised in [
+            "error()",
+            "error('')",
+            "error(' \\n', 0)",
+            "error({message = ''})",
+            "error(setmetatable({}, {__tostring = function() return '' end}))",
+        ] {
+            let failure = failure(&format!("\n{raised}"));
+            assert_eq!(failure.message, "the script raised an error that says nothing", "{raised}");
+            assert_eq!(failure.place.expect(raised).line, 2, "{raised}");
+        }
     }
 
     #[test]

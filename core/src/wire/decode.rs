@@ -3,6 +3,8 @@
 //! Owns what a reader forgives: unknown kinds and fields, and missing optional fields. A field that the line's kind does not
 //! have is unknown there, whatever it means elsewhere. How fields are read from JSON is `fields`'s.
 
+use std::collections::BTreeMap;
+
 use super::event::{
     Cause, Event, EventKind, FailureKind, JobFinished, JobLogged, JobOutcome, JobRetried, JobSkipped, JobStarted,
     RunFinished, RunLogged, RunOutcome, RunStarted, ShFailure, ShFinished, ShStarted, SkipReason, Stream,
@@ -93,11 +95,7 @@ fn event(fields: &mut Fields<'_>) -> Result<Decoded, String> {
             text: fields.text.take().map(Into::into),
         }),
         Kind::JobFinished => EventKind::JobFinished(job_finished(fields)?),
-        Kind::ShStarted => EventKind::ShStarted(ShStarted {
-            job_id: fields.required_job(kind)?,
-            cmd: required(fields.cmd.take(), Field::Cmd, kind)?.into(),
-            key: fields.key.take().map(Into::into),
-        }),
+        Kind::ShStarted => EventKind::ShStarted(sh_started(fields)?),
         Kind::ShFinished => EventKind::ShFinished(sh_finished(fields)?),
         Kind::RunFinished => EventKind::RunFinished(run_finished(fields)?),
         Kind::Unknown => return Ok(Decoded::Unknown(std::mem::take(&mut fields.unknown_kind).into())),
@@ -120,6 +118,8 @@ fn run_started(fields: &mut Fields<'_>) -> Result<RunStarted, String> {
         pushed_at_ms: run.pushed_at_ms,
         params: run.params,
         resumed_from: run.resumed_from.map(|id| RunId::new(&id)),
+        args: run.args,
+        pipeline: run.pipeline.map(Into::into),
     })
 }
 
@@ -135,6 +135,22 @@ fn job_finished(fields: &mut Fields<'_>) -> Result<JobFinished, String> {
         flaky: fields.is_set(Field::Flaky),
         output: fields.output.take(),
         error: fields.error.take().map(Into::into),
+    })
+}
+
+fn sh_started(fields: &mut Fields<'_>) -> Result<ShStarted, String> {
+    let kind = Kind::ShStarted;
+    let (cwd, env, shell) = match fields.given.take() {
+        None => (None, BTreeMap::new(), None),
+        Some(given) => (given.cwd.map(Into::into), given.env.unwrap_or_default(), given.shell.map(Into::into)),
+    };
+    Ok(ShStarted {
+        job_id: fields.required_job(kind)?,
+        cmd: required(fields.cmd.take(), Field::Cmd, kind)?.into(),
+        key: fields.key.take().map(Into::into),
+        cwd,
+        env,
+        shell,
     })
 }
 
@@ -209,6 +225,10 @@ mod tests {
             (r#"{"at_ms":1,"type":"job_started"}"#, "job_started has no job_id"),
             (r#"{"at_ms":1,"type":"sh_started","job_id":"a"}"#, "sh_started has no cmd"),
             (r#"{"at_ms":1,"type":"run_logged"}"#, "run_logged has no text"),
+            (
+                r#"{"at_ms":1,"type":"sh_started","job_id":"a","cmd":"x","env":{"A":1}}"#,
+                "column 66: invalid type: integer `1`, expected a string",
+            ),
             (
                 r#"{"at_ms":1,"type":"job_finished","job_id":"a","outcome":"fine"}"#,
                 r#"job_finished has an unknown outcome "fine""#,
@@ -306,6 +326,13 @@ mod tests {
             panic!("a start")
         };
         assert_eq!((started.sha, started.seed, started.jobs.len()), (None, None, 0));
+        for line in [
+            r#"{"at_ms":1,"type":"sh_started","job_id":"a","cmd":"x"}"#,
+            r#"{"at_ms":1,"type":"sh_started","job_id":"a","cmd":"x","key":null,"cwd":null,"env":null,"shell":null}"#,
+        ] {
+            let EventKind::ShStarted(started) = event_of(line) else { panic!("a start") };
+            assert_eq!((started.key, started.cwd, started.env.len(), started.shell), (None, None, 0, None), "{line}");
+        }
         let EventKind::ShFinished(finished) = event_of(
             r#"{"at_ms":1,"type":"sh_finished","job_id":"a","exit_code":-1,"sh":null,"signal":null,"error":null,"cause":null}"#,
         ) else {

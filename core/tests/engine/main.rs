@@ -9,6 +9,7 @@ mod definition;
 mod jobs;
 mod properties;
 mod record;
+mod replay;
 mod scripts;
 mod secrets;
 mod spawned;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use quire_core::engine::{Config, Input, Source};
-use quire_core::ids::RunId;
+use quire_core::ids::{RunId, ShId};
 use quire_core::redact::SecretSet;
+use quire_core::replay::{Extent, Here, Recorded};
+use quire_core::wire::Event;
 
 use super::clock::Clock;
 use super::fault::Plan;
-use super::machine::Machine;
+use super::machine::{Machine, RunDir};
 use super::shell::Shell;
 use super::simulation::Simulation;
 use super::story::Story;
@@ -43,6 +45,8 @@ pub struct World {
     pub slice_ms: u64,
     /// Commands that no script waits for from the start say so (`aside`), services too (`serve`): slots are checked.
     pub marked: bool,
+    /// Logs of the run that this one goes on with.
+    pub earlier_logs: BTreeMap<ShId, Vec<u8>>,
     /// How the shell goes about its work.
     pub shell: Shell,
     /// What goes wrong.
@@ -74,6 +78,7 @@ impl World {
             output_first: false,
             slice_ms: 0,
             marked: false,
+            earlier_logs: BTreeMap::new(),
             shell: Shell::default(),
             plan: Plan::default(),
         }
@@ -118,6 +123,20 @@ impl World {
         self
     }
 
+    /// Goes on with an earlier run, which left these events and logs; whatever speaks against it is overruled.
+    pub fn resuming(mut self, events: &[Event], logs: &BTreeMap<ShId, Vec<u8>>, extent: Extent) -> World {
+        let mut recorded = Recorded::default();
+        events.iter().for_each(|event| recorded.push(event));
+        let here = Here { sha: self.config.sha.clone(), ..Here::default() };
+        let refusals = recorded.refusals(&self.config, &here);
+        let lost = recorded.logs().filter(|sh| !logs.contains_key(sh)).collect();
+        let run_id = recorded.started().map_or("", |started| started.run_id.as_str());
+        self.config.run_id = RunId::new(&format!("{run_id}+"));
+        recorded.resume(extent, &refusals, lost, &mut self.config);
+        self.earlier_logs = logs.clone();
+        self
+    }
+
     /// Whatever this changes.
     pub fn set(mut self, change: impl FnOnce(&mut World)) -> World {
         change(&mut self);
@@ -130,7 +149,11 @@ impl World {
     /// Where an invariant does not hold.
     pub fn run(mut self) -> Story {
         let files = std::mem::take(&mut self.files);
-        let machine = Machine::new(Clock::starting_at(1_000), files, std::mem::take(&mut self.plan));
+        let mut machine = Machine::new(Clock::starting_at(1_000), files, std::mem::take(&mut self.plan));
+        if let Some(replay) = &self.config.replay {
+            let logs = std::mem::take(&mut self.earlier_logs);
+            machine.runs.insert(replay.run_id().clone(), RunDir { logs, ..RunDir::default() });
+        }
         let mut simulation = Simulation::new(self, machine);
         simulation.play();
         Story::of(&mut simulation)

@@ -12,6 +12,7 @@ use quire_core::wire::{Event, EventKind, FailureKind, JobOutcome, RunOutcome, en
 use super::command::{base64, hex};
 use super::model;
 use super::pipeline::{Pipeline, hidden};
+use super::resume;
 use super::rows::rebuilt;
 use super::simulation::Simulation;
 use super::store::Rows;
@@ -25,6 +26,7 @@ pub fn check(simulation: &mut Simulation, pipeline: &Pipeline) {
     the_outcome_is_the_recorded_one(simulation, &recorded);
     let rows = rows_are_the_models(simulation, &recorded);
     a_command_ends_as_its_process_did(simulation, &rows);
+    resume::check(simulation, &recorded);
     logs_that_were_cut_off_are_beginnings(simulation);
     no_secret_byte_leaves(simulation);
 }
@@ -113,7 +115,7 @@ fn a_job_begins_only_as_its_needs_allow(pipeline: &Pipeline, recorded: &[Event])
 
 /// The exit code of a recorded end is that of the process.
 fn a_command_ends_as_its_process_did(simulation: &Simulation, rows: &Rows) {
-    for ((job, n), row) in &rows.commands {
+    for ((job, n), row) in rows.commands.iter().filter(|(_, row)| !row.replayed) {
         let sh = ShId { job: job.clone(), n: *n };
         let status = simulation.processes.get(&sh).and_then(|process| process.status);
         let expected = match status {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use quire_core::capture::{Capture, CaptureSpec};
+use quire_core::capture::{Capture, CaptureSpec, Captured, Tap};
 use quire_core::engine::{Answer, Ask, CommandSpec, Input, Output, Scope, SpawnFailure};
 use quire_core::ids::ShId;
+use quire_core::replay::Recall;
+use quire_core::wire::Stream;
 
 use super::command::{start_failure, text_of};
 use super::fault::Fault;
@@ -19,6 +21,7 @@ impl Simulation {
         match order {
             Output::Emit(_) => {}
             Output::Spawn { sh, command, capture } => self.spawn(sh, command, capture, cause)?,
+            Output::Recall { sh, from, tap, no_eol } => self.recall(sh, from, *tap, no_eol, cause),
             Output::Signal { sh, signal } => self.signal(sh, *signal)?,
             Output::CloseOutput { sh } => self.end_output(sh, true)?,
             Output::Sweep { scope } => self.sweep(scope, cause),
@@ -58,12 +61,44 @@ impl Simulation {
         Ok(())
     }
 
-    fn answer(&mut self, ask: Ask, cause: usize, answer: impl FnOnce(bool) -> Answer) {
+    /// Takes over the log of a command of the run that this one goes on with.
+    fn recall(&mut self, sh: &ShId, from: &ShId, tap: Option<Tap>, no_eol: &[Stream], cause: usize) {
+        if !self.record_failed && !self.is_recorded(sh) {
+            violated("a_command_is_recorded_before_it_is_replayed", &sh);
+        }
+        let earlier = self.world.config.replay.as_ref().and_then(|replay| self.machine.runs.get(replay.run_id()));
+        let log = earlier.and_then(|earlier| earlier.logs.get(from)).cloned();
+        let fails = tap.is_some()
+            && self.machine.plan.strike(|fault| matches!(fault, Fault::AnswerFails).then_some(())).is_some();
+        let captured = match (&log, tap) {
+            _ if fails => Err("no permission".to_owned()),
+            (None, _) => Err("no such file".to_owned()),
+            (Some(_), None) => Ok(Captured::default()),
+            (Some(log), Some(tap)) => {
+                let mut recall = Recall::new(tap, no_eol.to_vec());
+                recall.push(log);
+                recall.finish()
+            }
+        };
+        if let Some(log) = log.filter(|_| captured.is_ok()) {
+            self.dir().logs.insert(sh.clone(), log);
+            self.recalled.insert(sh.clone(), (from.clone(), tap.is_none()));
+        }
+        let at = self.answered_at();
+        self.push(at, Happening::Fact(Input::Recalled { sh: sh.clone(), captured }, cause));
+    }
+
+    /// When an answer comes that is asked for now.
+    fn answered_at(&mut self) -> u64 {
         let late = |fault| match fault {
             Fault::AnswerLate(ms) => Some(u64::from(ms)),
             _ => None,
         };
-        let at = self.ms() + self.world.answer_ms + self.machine.plan.strike(late).unwrap_or(0);
+        self.ms() + self.world.answer_ms + self.machine.plan.strike(late).unwrap_or(0)
+    }
+
+    fn answer(&mut self, ask: Ask, cause: usize, answer: impl FnOnce(bool) -> Answer) {
+        let at = self.answered_at();
         let fails = self.machine.plan.strike(|fault| matches!(fault, Fault::AnswerFails).then_some(())).is_some();
         self.push(at, Happening::Fact(Input::Answered { ask, answer: answer(fails) }, cause));
     }

@@ -6,10 +6,12 @@ use super::clock::Clock;
 use super::fault::Plan;
 use super::invariants;
 use super::machine::{Killed, Machine};
+use super::resume::resume;
 use super::rows::recover;
 use super::scenario::Scenario;
 use super::simulation::Simulation;
 use super::violated;
+use quire_core::wire::RunOutcome;
 
 /// Runs of one world.
 const MOST_LIVES: usize = 4;
@@ -78,12 +80,16 @@ impl Play {
             if let Some(told) = &mut self.told {
                 told.push_str(&tale(simulation, usize::MAX));
             }
-            if outcome.is_some() {
+            let is_gone_on_with = self.scenario.resumes.is_some() && outcome != Some(RunOutcome::Complete);
+            if outcome.is_some() && (!is_gone_on_with || life >= MOST_LIVES) {
                 break;
             }
             let blank = Machine::new(Clock::starting_at(0), Default::default(), Plan::default());
             machine = std::mem::replace(&mut simulation.machine, blank);
             world = self.scenario.again(life);
+            if let Some(extent) = self.scenario.resumes {
+                resume(&machine, &run_id, extent, &mut world);
+            }
             world.files.clear();
             world.plan = Plan::default();
         }

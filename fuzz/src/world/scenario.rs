@@ -7,6 +7,7 @@ use std::time::Duration;
 use quire_core::engine::Input;
 use quire_core::ids::RunId;
 use quire_core::redact::SecretSet;
+use quire_core::replay::Extent;
 
 use super::bytes::Bytes;
 use super::fault::{Fault, Plan};
@@ -23,6 +24,8 @@ pub struct Scenario {
     pub pipeline: Pipeline,
     /// It is played twice and must go the same way.
     pub twice: bool,
+    /// A run that did not complete is gone on with, so far.
+    pub resumes: Option<Extent>,
 }
 
 impl Scenario {
@@ -31,6 +34,7 @@ impl Scenario {
         let mut bytes = Bytes::new(bytes);
         let shell = shell(&mut bytes);
         let twice = bytes.chance(8);
+        let resumes = bytes.pick(&[Some(Extent::Resume), Some(Extent::Resume), Some(Extent::Failed), None]);
         let slots = 1 + u32::from(bytes.byte() % 4);
         let keep_going = bytes.chance(128);
         let select = bytes.chance(24).then(|| bytes.under(4));
@@ -74,7 +78,7 @@ impl Scenario {
             world.outside.extend(fingerprint);
             world.outside.extend(cancel_ms.map(|ms| (When::Ms(ms), Input::Cancel)));
         });
-        Scenario { world, pipeline, twice }
+        Scenario { world, pipeline, twice, resumes }
     }
 
     /// For people.
@@ -85,9 +89,7 @@ impl Scenario {
         format!("{}\n{with}\n{shell:?}\n{plan:?}\n{outside:?}\n", self.pipeline.text)
     }
 
-    /// The run that follows the one before it, which did not come to its end, on what is left of its machine.
-    ///
-    /// A run that is resumed from the record of the one before is given that record here.
+    /// The run that follows the one before it, on what is left of its machine.
     pub fn again(&self, life: usize) -> World {
         let mut world = self.world.clone();
         world.config.run_id = RunId::new(&format!("r-{}", life + 1));

@@ -77,6 +77,8 @@ pub struct Simulation {
     /// What was recorded or performed: when, and which order that was.
     told: Vec<(u64, usize)>,
     pub(super) facts: Vec<(Now, Input, usize)>,
+    /// Commands whose logs were taken over: from which, and whether their jobs are answered whole.
+    pub(super) recalled: BTreeMap<ShId, (ShId, bool)>,
     /// Reads of output.
     pub(super) reads: usize,
     pub(super) done: Option<RunOutcome>,
@@ -112,6 +114,7 @@ impl Simulation {
             orders: Vec::new(),
             told: Vec::new(),
             facts: Vec::new(),
+            recalled: BTreeMap::new(),
             reads: 0,
             done: None,
             world,

@@ -28,6 +28,8 @@ pub struct Story {
     pub diagnostics: Vec<Diagnostic>,
     /// What each command's log holds, without times.
     pub logs: BTreeMap<ShId, String>,
+    /// Each command's log as it is.
+    pub raw_logs: BTreeMap<ShId, Vec<u8>>,
     /// What the workspace holds now.
     pub files: BTreeMap<String, String>,
     /// Most commands that ran at once.
@@ -55,6 +57,7 @@ impl Story {
             outcome: simulation.done.unwrap_or(RunOutcome::Failed),
             diagnostics: simulation.engine.diagnostics().to_vec(),
             logs: simulation.dir().logs.iter().map(|(sh, log)| (sh.clone(), contents(log))).collect(),
+            raw_logs: simulation.dir().logs.clone(),
             files: simulation.machine.files.clone(),
             most_running: simulation.most_running,
         }
@@ -120,6 +123,7 @@ pub fn order_line(order: &Output) -> String {
     match order {
         Output::Emit(event) => line(event),
         Output::Spawn { sh, .. } => format!("! spawn {sh}"),
+        Output::Recall { sh, from, .. } => format!("! recall {sh} from {from}"),
         Output::Signal { sh, signal } => format!("! {signal:?} {sh}"),
         Output::CloseOutput { sh } => format!("! close {sh}"),
         Output::Sweep { scope: what } => format!("! sweep {}", scope(what)),

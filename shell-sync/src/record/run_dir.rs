@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quire_core::ids::{JobId, ShId};
+use quire_core::wire::FailureKind;
 
 use super::error::RecordError;
 use super::event_log::EventLog;
@@ -21,7 +22,7 @@ pub(super) const UNBORN: &str = ".new-";
 pub struct RunDir {
     files: RunFiles,
     jobs_with_folder: BTreeSet<JobId>,
-    _lock: RunLock,
+    lock: RunLock,
 }
 
 impl RunDir {
@@ -43,7 +44,7 @@ impl RunDir {
         if born.is_err() {
             let _ = fs::remove_dir_all(&unborn);
         }
-        Ok(RunDir { files: RunFiles::at(path), jobs_with_folder: BTreeSet::new(), _lock: born? })
+        Ok(RunDir { files: RunFiles::at(path), jobs_with_folder: BTreeSet::new(), lock: born? })
     }
 
     /// Takes the directory at `path` for a run, made if need be (`--out-dir`). What it holds besides is left alone;
@@ -52,12 +53,17 @@ impl RunDir {
         fs::create_dir_all(path).map_err(|source| RecordError::write(path, source))?;
         let files = RunFiles::at(path);
         let lock = RunLock::take(&files.lock())?;
-        Ok(RunDir { files, jobs_with_folder: BTreeSet::new(), _lock: lock })
+        Ok(RunDir { files, jobs_with_folder: BTreeSet::new(), lock })
     }
 
     /// Where the files are.
     pub fn files(&self) -> &RunFiles {
         &self.files
+    }
+
+    /// Notes beside the stream how the run ended, where the stream cannot tell it.
+    pub fn note_end(&mut self, kind: FailureKind) -> io::Result<()> {
+        self.lock.note_end(kind)
     }
 
     /// Opens the event file; see [`EventLog::create`].
@@ -72,15 +78,9 @@ impl RunDir {
         (mine.dev(), mine.ino()) == (theirs.dev(), theirs.ino())
     }
 
-    /// Makes and opens the log of a command, empty. The folder of its job is made with its first.
+    /// Makes and opens the log of a command, empty.
     pub fn open_log(&mut self, sh: &ShId) -> Result<File, RecordError> {
-        let path = self.files.log(sh).ok_or_else(|| RecordError::JobName(sh.job.clone()))?;
-        if !self.jobs_with_folder.contains(&sh.job) {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).map_err(|source| RecordError::write(folder, source))?;
-            }
-            self.jobs_with_folder.insert(sh.job.clone());
-        }
+        let path = self.place_of_log(sh)?;
         let mut open = OpenOptions::new();
         open.write(true).create_new(true);
         let opened = match open.open(&path) {
@@ -91,6 +91,36 @@ impl RunDir {
             opened => opened,
         };
         opened.map_err(|source| RecordError::write(&path, source))
+    }
+
+    /// Makes the log of another run's command that of a command of this one: the same file where both are on one file system.
+    /// It is written by no one any more, and stays while one of the two runs does.
+    pub fn take_over(&mut self, log: &Path, sh: &ShId) -> Result<(), RecordError> {
+        let path = self.place_of_log(sh)?;
+        let linked = match fs::hard_link(log, &path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&path).and_then(|()| fs::hard_link(log, &path))
+            }
+            linked => linked,
+        };
+        match linked {
+            Ok(()) => Ok(()),
+            Err(source) if source.kind() == ErrorKind::NotFound => Err(RecordError::read(log, source)),
+            // Another file system, or one without links.
+            Err(_) => fs::copy(log, &path).map(|_| ()).map_err(|source| RecordError::write(&path, source)),
+        }
+    }
+
+    /// Where the log of a command belongs. The folder of its job is made with its first.
+    fn place_of_log(&mut self, sh: &ShId) -> Result<PathBuf, RecordError> {
+        let path = self.files.log(sh).ok_or_else(|| RecordError::JobName(sh.job.clone()))?;
+        if !self.jobs_with_folder.contains(&sh.job) {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(|source| RecordError::write(folder, source))?;
+            }
+            self.jobs_with_folder.insert(sh.job.clone());
+        }
+        Ok(path)
     }
 }
 
