@@ -2,7 +2,7 @@
 //! recorded again, and the logs are taken over.
 
 use super::Engine;
-use super::command::CommandState;
+use super::command::{Command, CommandState};
 use super::io::Output;
 use super::job::{JobPhase, Waiting};
 use super::slots::CommandId;
@@ -107,6 +107,15 @@ impl Engine {
         self.record(RuntimeEvent::JobLogged(job_id, text));
         self.end_replayed(index);
         false
+    }
+
+    /// The order to take over the command's log, if it was one, was taken back: nothing waits for its recorded end any more.
+    pub(super) fn lose_replayed(&mut self, sh: &ShId) {
+        let Some(id) = self.by_sh.get(sh).copied() else { return };
+        let Some(Command { job, state: CommandState::Replaying(_), .. }) = self.commands.get(&id) else { return };
+        if let Some(Answers::Commands(cursor)) = self.jobs.get_mut(*job).map(|job| &mut job.answers) {
+            cursor.lost(id);
+        }
     }
 
     /// A log was taken over, or could not be.

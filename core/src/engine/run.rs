@@ -245,6 +245,7 @@ impl Engine {
         for sh in taken_back {
             self.outputs.retain(|output| !is_about(output, &sh));
             let message = "the record could not be written".to_owned();
+            self.lose_replayed(&sh);
             self.on_spawn_failed(&sh, SpawnFailure::Other { message });
         }
         if matches!(self.phase, Phase::Defining { .. }) {

@@ -193,6 +193,24 @@ fn a_lost_record_ends_a_replay_too() {
     }
 }
 
+/// Seed 2036642 of the simulated world: the run waited for ever for a log whose order had been taken back.
+#[test]
+fn a_lost_record_does_not_wait_for_a_log_that_was_not_taken_over() {
+    let world = || World::job("local h = rt.spawn('sleep 2') rt.sh('ok') h:wait() rt.sh('fail 1')");
+    let first = world().run();
+    let (_, resumed) = started(world(), &first, Extent::Resume);
+    for at in 0..resumed.events.len() {
+        for orders_at_once in [1, 2, usize::MAX] {
+            let world = world().resuming(&first.events, &first.raw_logs, Extent::Resume).set(|world| {
+                world.unwritable = Some(at);
+                world.answer_ms = 5;
+                world.shell.orders_at_once = orders_at_once;
+            });
+            assert_eq!(world.run().events.len(), at);
+        }
+    }
+}
+
 /// A resume of a run of `pipeline` whose log of a/1 is damaged; answers take 100 ms.
 fn with_a_damaged_log(pipeline: &str) -> World {
     let world = || World::new(pipeline).slots(1).set(|world| world.config.keep_going = true);
