@@ -1,4 +1,4 @@
-//! One run that has a bit of everything, with one fault at every point of its life in turn.
+//! One run that has a bit of everything: killed at every point of its life in turn, and with each fault at every third one.
 
 use quire_fuzz::world::World;
 use quire_fuzz::world::fault::{Fault, Plan};
@@ -56,7 +56,7 @@ fn a_run_may_be_killed_at_every_point() {
 }
 
 #[test]
-fn each_fault_may_strike_at_every_point() {
+fn each_fault_may_strike_at_any_point() {
     let faults = [
         Fault::EventUnwritten,
         Fault::LogUnwritten,
@@ -74,8 +74,9 @@ fn each_fault_may_strike_at_every_point() {
         Fault::LookLate(2_000),
     ];
     let points = u32::try_from(play(false, Vec::new()).points).expect("few points");
-    for fault in faults {
-        let struck: usize = (1..=points).map(|point| play(point % 2 == 0, vec![(point, fault)]).faults).sum();
+    for (fault, offset) in faults.into_iter().zip((1..=3).cycle()) {
+        let third = (offset..=points).step_by(3);
+        let struck: usize = third.map(|point| play(point % 2 == 0, vec![(point, fault)]).faults).sum();
         assert!(struck > 0, "{fault:?} never strikes");
     }
     for point in 1..=points {
