@@ -53,7 +53,7 @@ fn percent(bytes: &[u8], kept: &[u8]) -> Vec<u8> {
 fn json(bytes: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
     let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].as_bytes().to_vec()
+    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
 }
 
 fn base64(bytes: &[u8], alphabet: &[u8; 64], padded: bool) -> Vec<u8> {
@@ -195,5 +195,12 @@ fn base64_around(secret: &[u8]) -> Vec<[Vec<u8>; 2]> {
 }
 
 pub(super) fn holds(text: &[u8], form: &[u8]) -> bool {
-    text.windows(form.len()).any(|part| part == form)
+    let mut rest = text;
+    while let Some(at) = form.first().and_then(|first| rest.iter().position(|byte| byte == first)) {
+        if rest[at..].starts_with(form) {
+            return true;
+        }
+        rest = &rest[at + 1..];
+    }
+    false
 }

@@ -94,8 +94,10 @@ fn streamed<'a>(set: &SecretSet, pieces: impl IntoIterator<Item = &'a [u8]>) -> 
 /// At each place the longest form that matches there, from left to right.
 fn naive(forms: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::new(), text);
+    let mut begun_by = vec![Vec::new(); 256];
+    forms.iter().for_each(|form| begun_by[usize::from(form[0])].push(form));
     while let Some((first, after)) = rest.split_first() {
-        match forms.iter().filter(|form| rest.starts_with(form)).map(Vec::len).max() {
+        match begun_by[usize::from(*first)].iter().filter(|form| rest.starts_with(form)).map(|form| form.len()).max() {
             Some(length) => {
                 out.extend_from_slice(SecretSet::MASK.as_bytes());
                 rest = &rest[length..];
@@ -133,13 +135,11 @@ fn check_nothing_leaves(set: &SecretSet, secrets: &[Vec<u8>], masked: &[u8]) {
     }
 }
 
-/// The first half is printed while only the first secret is known.
+/// The first half is printed while the last secret is not known.
 fn check_declared_later(set: &SecretSet, secrets: &[Vec<u8>], pieces: &[Vec<u8>]) {
-    let first = SecretSet::new([secrets[0].as_slice()]).expect("it was taken before");
-    let mut grown = first.clone();
-    for secret in &secrets[1..] {
-        grown = grown.with(secret).expect("it was taken before");
-    }
+    let Some((last, others)) = secrets.split_last() else { return };
+    let first = SecretSet::new(others.iter().map(Vec::as_slice)).expect("they were taken before");
+    let grown = first.with(last).expect("it was taken before");
     assert!(grown == *set, "secrets one by one are not the secrets at once");
     let (before, behind) = pieces.split_at(pieces.len() / 2);
     let (mut redactor, mut early, mut late) = (Redactor::new(first), Vec::new(), Vec::new());
