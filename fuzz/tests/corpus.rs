@@ -10,8 +10,11 @@ const FEWEST: usize = 12;
 /// Most bytes of all corpora: they are cloned with the repository.
 const MOST_BYTES: usize = 500_000;
 
+/// A property of any bytes: it returns or panics.
+type Property = fn(&[u8]);
+
 /// Every target by name, as `fuzz_targets/` and `corpus/` have it.
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+const TARGETS: &[(&str, Property)] = &[
     ("cri", cri::run),
     ("decode", decode::run),
     ("pairing", pairing::run),
