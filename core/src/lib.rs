@@ -70,6 +70,7 @@ pub mod pairing;
 pub mod pipeline;
 pub mod recorder;
 pub mod redact;
+pub mod replay;
 pub mod rows;
 pub mod scheduler;
 pub mod script;

@@ -40,6 +40,12 @@ pub enum RuntimeEvent {
         cmd: String,
         /// Replay key.
         key: Option<String>,
+        /// Directory as the pipeline gave it, not yet masked; `None` for the workspace.
+        cwd: Option<String>,
+        /// What the pipeline gave for its environment, not yet masked; `None` removes.
+        env: BTreeMap<String, Option<String>>,
+        /// The shell that the pipeline asked for.
+        shell: Option<String>,
     },
     /// A command ended.
     ShFinished(JobId, ShEnd),
@@ -152,8 +158,8 @@ impl Recorder {
         Recorder::default()
     }
 
-    /// The wire event of what happens now. `mask` masks a text and tells whether it held a secret; it is applied to cmd, text,
-    /// message, params' values and every string of an output (keys too), never to kinds, ids, refs and numbers.
+    /// The wire event of what happens now. `mask` masks a text and tells whether it held a secret; it is applied to cmd, cwd,
+    /// env (names too), shell, text, message, params' values and every string of an output (keys too), never to kinds, ids, refs and numbers.
     ///
     /// An output must not nest deeper than [`crate::wire::MAX_OUTPUT_DEPTH`], or no reader will take its line.
     ///
@@ -168,7 +174,8 @@ impl Recorder {
             RuntimeEvent::RunStarted(started) => {
                 self.phase = Phase::Running;
                 let params = started.params.into_iter().map(|(name, value)| (name, masked(value, mask))).collect();
-                EventKind::RunStarted(RunStarted { params, ..started })
+                let args = started.args.into_iter().map(|arg| masked(arg, mask)).collect();
+                EventKind::RunStarted(RunStarted { params, args, ..started })
             }
             RuntimeEvent::RunLogged(text) => EventKind::RunLogged(RunLogged { text: masked(text, mask) }),
             RuntimeEvent::JobStarted(job_id) => {
@@ -197,9 +204,12 @@ impl Recorder {
                 EventKind::JobSkipped(JobSkipped { job_id, reason, text: text.map(|text| masked(text, mask)) })
             }
             RuntimeEvent::JobFinished(job_id, end) => EventKind::JobFinished(self.job_finished(job_id, end, mask)),
-            RuntimeEvent::ShStarted { job: job_id, cmd, key } => {
+            RuntimeEvent::ShStarted { job: job_id, cmd, key, cwd, env, shell } => {
                 self.running(&job_id, "starts a command").start_command();
-                EventKind::ShStarted(ShStarted { job_id, cmd: masked(cmd, mask), key })
+                let given = |text: Option<String>| text.map(|text| masked(text, mask));
+                let env = env.into_iter().map(|(name, value)| (masked(name, mask), given(value))).collect();
+                let (cwd, shell) = (given(cwd), given(shell));
+                EventKind::ShStarted(ShStarted { job_id, cmd: masked(cmd, mask), key, cwd, env, shell })
             }
             RuntimeEvent::ShFinished(job_id, end) => EventKind::ShFinished(self.sh_finished(job_id, end, mask)),
             RuntimeEvent::RunFinished { outcome, failure_kind, error, fingerprint } => {
@@ -352,6 +362,8 @@ mod tests {
             pushed_at_ms: None,
             params: BTreeMap::from([("pass".to_owned(), "hunter2".to_owned())]),
             resumed_from: None,
+            args: Vec::new(),
+            pipeline: None,
         })
     }
 
@@ -360,7 +372,8 @@ mod tests {
     }
 
     fn sh_started(cmd: &str) -> RuntimeEvent {
-        RuntimeEvent::ShStarted { job: job(), cmd: cmd.to_owned(), key: None }
+        let job = job();
+        RuntimeEvent::ShStarted { job, cmd: cmd.to_owned(), key: None, cwd: None, env: BTreeMap::new(), shell: None }
     }
 
     fn sh_finished(n: u32, exit_code: i32) -> RuntimeEvent {
@@ -393,6 +406,23 @@ mod tests {
         assert_eq!(lines[4], r#"{"at_ms":4,"type":"sh_finished","job_id":"a","exit_code":1,"sh":2}"#);
         assert_eq!(lines[5], r#"{"at_ms":5,"type":"sh_finished","job_id":"a","exit_code":0}"#);
         assert_eq!(lines[7], r#"{"at_ms":7,"type":"sh_finished","job_id":"a","exit_code":0}"#);
+    }
+
+    #[test]
+    fn what_a_command_was_given_is_masked() {
+        let text = |text: &str| Some(text.to_owned());
+        let env = [("PASS", text("hunter2")), ("hunter2", text("x")), ("GONE", None)];
+        let started = RuntimeEvent::ShStarted {
+            job: job(),
+            cmd: "x".to_owned(),
+            key: None,
+            cwd: text("of/hunter2"),
+            env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+            shell: text("/opt/hunter2/bash"),
+        };
+        let lines = lines([run_started(), RuntimeEvent::JobStarted(job()), started]);
+        let expected = r#"{"at_ms":2,"type":"sh_started","job_id":"a","cmd":"x","cwd":"of/***","env":{"***":"x","GONE":null,"PASS":"***"},"shell":"/opt/***/bash"}"#;
+        assert_eq!(lines[2], expected);
     }
 
     #[test]

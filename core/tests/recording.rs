@@ -86,7 +86,8 @@ fn step(g: &mut Gen, id: &JobId, job: &mut JobSoFar) -> Option<RuntimeEvent> {
             job.commands += 1;
             job.open.push(job.commands);
             let (cmd, key) = (String::arbitrary(g), Option::arbitrary(g));
-            Some(RuntimeEvent::ShStarted { job: id.clone(), cmd, key })
+            let (cwd, env, shell) = (Option::arbitrary(g), BTreeMap::arbitrary(g), Option::arbitrary(g));
+            Some(RuntimeEvent::ShStarted { job: id.clone(), cmd, key, cwd, env, shell })
         }
         _ => None,
     }
@@ -106,6 +107,8 @@ fn run_started(g: &mut Gen, ids: &[JobId]) -> RunStarted {
         pushed_at_ms: Option::arbitrary(g),
         params: BTreeMap::arbitrary(g),
         resumed_from: Option::<String>::arbitrary(g).map(|id| RunId::new(&id)),
+        args: Vec::arbitrary(g),
+        pipeline: Option::arbitrary(g),
     }
 }
 

@@ -19,9 +19,11 @@ const LINES: &[&str] = &[
     r#"{"at_ms":190,"type":"sh_finished","job_id":"build","exit_code":137,"sh":2,"signal":9,"error":{"message":"…"},"cause":"timeout","no_eol":["stdout"],"masked":true,"truncated":true,"detached":true,"replayed":true}"#,
     r#"{"at_ms":260,"type":"run_finished","outcome":"failed","failure_kind":"job"}"#,
     // Their other fields.
-    r#"{"at_ms":-1,"type":"run_started","run_id":"r","version":"0.1.0","executor":"quire-ci","jobs":[],"number":41,"repo":"work/foo.git","pushed_at_ms":12,"params":{"a":"1","b":"\"2\""},"resumed_from":"q"}"#,
+    r#"{"at_ms":-1,"type":"run_started","run_id":"r","version":"0.1.0","executor":"quire-ci","jobs":[],"number":41,"repo":"work/foo.git","pushed_at_ms":12,"params":{"a":"1","b":"\"2\""},"resumed_from":"q","args":["-v","***"],"pipeline":"6f1e"}"#,
     r#"{"at_ms":90,"type":"run_started","run_id":"r","version":"0.1.0","executor":"host","seed":18446744073709551615,"jobs":[{"id":"a","inputs":[]},{"id":"b","inputs":["a","quire/manual"]}]}"#,
     r#"{"at_ms":111,"type":"sh_started","job_id":"build","cmd":"printf 'a\tb' \\\n  \"c\"","key":"6f1e"}"#,
+    r#"{"at_ms":111,"type":"sh_started","job_id":"build","cmd":"make","key":"6f1e","cwd":"sub dir","env":{"CC":"clang \"x\"","TERM":null},"shell":"bash"}"#,
+    r#"{"at_ms":111,"type":"sh_started","job_id":"build","cmd":"make","env":{"TOKEN":"***"}}"#,
     r#"{"at_ms":250,"type":"job_finished","job_id":"b","outcome":"complete","output":{"list":[1,2.5,null,true],"name":"***"},"masked":true,"replayed":true,"flaky":true}"#,
     r#"{"at_ms":250,"type":"job_finished","job_id":"b","outcome":"failed","allowed":true,"error":{"message":"exit 1","file":".quire/ci.lua","line":7}}"#,
     r#"{"at_ms":250,"type":"job_finished","job_id":"b","outcome":"aborted"}"#,

@@ -25,6 +25,7 @@ fn main() {
     tools.many_commands();
     tools.one_command();
     tools.many_jobs();
+    tools.resume();
     tools.sleeps();
     tools.output();
     fs::remove_dir_all(&dir).unwrap();
@@ -81,6 +82,25 @@ impl Tools {
             (ours, timed(Command::new(&self.spawn_loop).args(["100", "/bin/true"])).wall)
         });
         report("100 jobs of true, -j2", "C posix_spawn loop of 100", &pairs);
+    }
+
+    /// A resume of 200 commands whose last one failed, against that command alone.
+    fn resume(&self) {
+        let jobs = |count: usize| {
+            format!(
+                "ci.job('a', function(rt) for i = 1, {count} do rt.sh('echo out of ' .. i) end rt.sh {{ 'false' }} end)"
+            )
+        };
+        let (long, long_data) = self.workspace("resume", &jobs(199));
+        let (short, short_data) = self.workspace("resumed", &jobs(0));
+        run_to_failure(&long, &long_data, &[]);
+        let pairs = rounds(|| {
+            let ours = run_to_failure(&long, &long_data, &["--resume", "1"]);
+            (ours, run_to_failure(&short, &short_data, &[]))
+        });
+        report("resume at command 200", "a run of that command", &pairs);
+        let more = median(pairs.iter().map(|(ours, alone)| ours - alone)) * 1e3;
+        println!("    more than that command alone: {more:.1} ms");
     }
 
     fn sleeps(&self) {
@@ -152,6 +172,16 @@ fn run(workspace: &Path, data: &Path, more: &[&str]) -> Cost {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quire-ci"));
     command.arg("run").arg("-q").arg("-w").arg(workspace).arg("--data-dir").arg(data).args(more);
     timed(&mut command)
+}
+
+/// Seconds of a run that fails.
+fn run_to_failure(workspace: &Path, data: &Path, more: &[&str]) -> f64 {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quire-ci"));
+    command.arg("run").arg("-q").arg("-w").arg(workspace).arg("--data-dir").arg(data).args(more);
+    let begin = Instant::now();
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    begin.elapsed().as_secs_f64()
 }
 
 fn timed(command: &mut Command) -> Cost {

@@ -250,12 +250,14 @@ fn events(run_id: &RunId) -> Vec<Event> {
         pushed_at_ms: None,
         params: Default::default(),
         resumed_from: None,
+        args: Vec::new(),
+        pipeline: None,
     })];
     kinds.extend(jobs.iter().map(|job_id| EventKind::JobStarted(JobStarted { job_id: job_id.clone() })));
     for n in 0..COMMANDS / JOBS {
         let each = |make: &dyn Fn(&JobId) -> EventKind, kinds: &mut Vec<EventKind>| kinds.extend(jobs.iter().map(make));
         let cmd = format!("cargo test --package quire-core --lib case_{n} -- --exact");
-        each(&|id| EventKind::ShStarted(ShStarted { job_id: id.clone(), cmd: cmd.clone(), key: None }), &mut kinds);
+        each(&|id| EventKind::ShStarted(sh_started(id, &cmd)), &mut kinds);
         each(&|id| EventKind::JobLogged(JobLogged { job_id: id.clone(), text: format!("case {n}") }), &mut kinds);
         each(&|id| EventKind::ShFinished(sh_finished(id)), &mut kinds);
     }
@@ -267,6 +269,11 @@ fn events(run_id: &RunId) -> Vec<Event> {
         fingerprint: None,
     }));
     kinds.into_iter().zip(1_700_000_000_000..).map(|(kind, at_ms)| Event { at_ms, kind }).collect()
+}
+
+fn sh_started(id: &JobId, cmd: &str) -> ShStarted {
+    let (job_id, cmd) = (id.clone(), cmd.to_owned());
+    ShStarted { job_id, cmd, key: None, cwd: None, env: Default::default(), shell: None }
 }
 
 fn sh_finished(job_id: &JobId) -> ShFinished {

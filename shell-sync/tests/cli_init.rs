@@ -142,9 +142,21 @@ fn help_and_version_go_to_stdout() {
     let root = folder(&[]);
     let (code, out, err) = told(&quire_ci(root.path(), &["--version"]));
     assert_eq!((code, out.as_str(), err.as_str()), (0, "quire-ci 0.1.0\n", ""));
-    for verb in
-        ["init", "validate", "run", "graph", "ls", "show", "log", "events", "rebuild", "prune", "completions", "doctor"]
-    {
+    for verb in [
+        "init",
+        "validate",
+        "run",
+        "graph",
+        "ls",
+        "show",
+        "log",
+        "events",
+        "shell",
+        "rebuild",
+        "prune",
+        "completions",
+        "doctor",
+    ] {
         let (code, out, _) = told(&quire_ci(root.path(), &[verb, "--help"]));
         assert_eq!(code, 0);
         assert!(out.contains(&format!("quire-ci {verb}")) && out.contains("Example"), "{out}");
@@ -162,7 +174,7 @@ fn completions_are_made_for_each_shell() {
     {
         let (code, out, _) = told(&quire_ci(root.path(), &["completions", shell]));
         assert_eq!(code, 0);
-        assert!(out.contains(want) && out.contains("keep-going"), "{shell}");
+        assert!(out.contains(want) && out.contains("keep-going") && out.contains("shell-on-fail"), "{shell}");
     }
     assert_eq!(quire_ci(root.path(), &["completions", "csh"]).status.code(), Some(2));
 }

@@ -48,6 +48,8 @@ fn run_started(number: Option<u64>, jobs: &[&str]) -> EventKind {
         pushed_at_ms: None,
         params: BTreeMap::new(),
         resumed_from: None,
+        args: Vec::new(),
+        pipeline: None,
     })
 }
 
@@ -56,7 +58,14 @@ fn job_started(name: &str) -> EventKind {
 }
 
 fn sh_started(name: &str) -> EventKind {
-    EventKind::ShStarted(ShStarted { job_id: job(name), cmd: format!("make {name} \"ä\""), key: None })
+    EventKind::ShStarted(ShStarted {
+        job_id: job(name),
+        cmd: format!("make {name} \"ä\""),
+        key: None,
+        cwd: None,
+        env: BTreeMap::new(),
+        shell: None,
+    })
 }
 
 fn sh_finished(name: &str, exit_code: i32, sh: Option<u32>) -> EventKind {

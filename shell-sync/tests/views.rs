@@ -215,6 +215,7 @@ run 41 · main @ 1a2b3c4 · 3 jobs
   SIGKILL after 2.9s
   whole log: quire-ci log 41 test/2
   again:     quire-ci run test
+  resume:    quire-ci run --resume 41
 
 ✗ run 41 failed in 4.2s: 1 failed, 1 complete, 1 skipped
 ",
@@ -467,6 +468,7 @@ fn the_summary_tells_what_is_remarkable() {
 ✗ a-job-with-quite-a-long-name-for-a-terminal failed at .quire/ci.lua:9
   attempt to index a nil value
   again:     quire-ci run a-job-with-quite-a-long-name-for-a-terminal
+  resume:    quire-ci run --resume 7
 
 ✗ run 7 failed in 1.0s: 1 failed, 1 failed but allowed, 1 complete, 1 not asked for
 ";
@@ -483,7 +485,7 @@ fn the_summary_fits_a_narrow_terminal() {
         let lines = screen.lines();
         let table = lines.iter().position(|line| line.starts_with("  job")).unwrap();
         let below = lines.get(table..).unwrap();
-        assert_eq!(below.len(), 16, "no line of the summary wraps: {below:#?}");
+        assert_eq!(below.len(), 17, "no line of the summary wraps: {below:#?}");
         if columns == 60 {
             assert_eq!(below[2], "✗ a-job-with-quite-a-…  failed              0.4s       ████");
         }

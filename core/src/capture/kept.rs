@@ -8,7 +8,7 @@ use super::{CaptureSpec, Tap};
 const WHOLE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Keeps the head of a stream, then, behind it, the tail.
-pub(super) struct Kept {
+pub(crate) struct Kept {
     head: Vec<u8>,
     head_most: usize,
     /// A ring once it is full.
@@ -33,7 +33,7 @@ impl fmt::Debug for Kept {
 }
 
 impl Kept {
-    pub(super) fn new(tap: Tap) -> Kept {
+    pub(crate) fn new(tap: Tap) -> Kept {
         const TAP: usize = CaptureSpec::TAP_BYTES;
         let (head_most, tail_most) = match tap {
             Tap::Ends => (TAP / 2, TAP / 2),
@@ -44,7 +44,7 @@ impl Kept {
         Kept { head: Vec::new(), head_most, tail: Vec::new(), tail_most, oldest: 0, truncated: false }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let rest = fill(&mut self.head, self.head_most, bytes);
         let mut rest = fill(&mut self.tail, self.tail_most, rest);
         if rest.is_empty() {
@@ -64,7 +64,7 @@ impl Kept {
     }
 
     /// The bytes, and whether the stream had more.
-    pub(super) fn into_bytes(mut self) -> (Vec<u8>, bool) {
+    pub(crate) fn into_bytes(mut self) -> (Vec<u8>, bool) {
         self.tail.rotate_left(self.oldest);
         if self.head.is_empty() {
             return (self.tail, self.truncated);

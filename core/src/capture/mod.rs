@@ -8,7 +8,7 @@ mod reads;
 use std::fmt;
 use std::time::Duration;
 
-use kept::Kept;
+pub(crate) use kept::Kept;
 use reads::Reads;
 
 use crate::cri::Framer;

@@ -57,6 +57,11 @@ impl StreamBytes {
         first_error.map_or(Ok(()), Err)
     }
 
+    /// Whether what was given so far ends within an entry.
+    pub fn is_torn(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// The log ends. `no_eol` as for [`stream_bytes`].
     pub fn finish(mut self, no_eol: bool, out: &mut Vec<u8>) {
         let torn = std::mem::take(&mut self.pending);

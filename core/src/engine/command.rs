@@ -8,7 +8,7 @@ use super::io::{CommandSpec, ExitStatus, SpawnFailure};
 use crate::capture::{CaptureSpec, Captured};
 use crate::digest::Digest;
 use crate::ids::{JobId, ShId};
-use crate::pipeline::JobOptions;
+use crate::pipeline::{JobOptions, Place};
 use crate::redact::SecretSet;
 use crate::script::{CommandText, ShRequest, ShResult};
 use crate::wire::Cause;
@@ -16,6 +16,9 @@ use crate::wire::Cause;
 /// Set for every command unless something else sets them, so that tools print as they would on a terminal.
 const UNLESS_SET: [(&str, &str); 4] =
     [("CLICOLOR_FORCE", "1"), ("FORCE_COLOR", "1"), ("CARGO_TERM_COLOR", "always"), ("PYTHONUNBUFFERED", "1")];
+
+/// What runs a line where nothing else is asked for.
+const DEFAULT_SHELL: &str = "sh";
 
 /// What takes the place of the workspace's path in a replay key.
 const WORKSPACE: &str = "<workspace>";
@@ -31,6 +34,12 @@ pub(super) struct Command {
     pub cmd: String,
     /// Its replay key.
     pub key: String,
+    /// Where the script asked for it, where that is known.
+    pub place: Option<Place>,
+    /// The part of its environment that its job's options and the script gave.
+    pub given: BTreeMap<String, Option<String>>,
+    /// The shell that they asked for, where it is one at all and not `sh`.
+    pub shell: Option<String>,
     /// What to start, but for QUIRE_SH.
     pub spec: CommandSpec,
     /// How to capture it.
@@ -50,6 +59,8 @@ pub(super) struct Command {
 pub(super) enum CommandState {
     /// Before the slots.
     Queued,
+    /// An earlier run's record answers it.
+    Replaying,
     /// Started.
     Running(Running),
     /// Over.
@@ -83,8 +94,9 @@ pub(super) fn never_started(failure: SpawnFailure, spec: &CommandSpec) -> (i32, 
     }
 }
 
-/// The variables that are the same for all commands of a job.
-pub(super) fn job_environment(config: &Config, job: &JobId, options: &JobOptions) -> BTreeMap<String, Option<String>> {
+/// The variables that are the same for all commands of a job, on top of the run's base environment; `None` removes. Of the
+/// configuration it takes the base environment, the run's id and number, commit and ref.
+pub fn job_environment(config: &Config, job: &JobId, options: &JobOptions) -> BTreeMap<String, Option<String>> {
     let mut env = BTreeMap::new();
     let colourless = config.env.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     for (name, value) in UNLESS_SET {
@@ -116,10 +128,12 @@ impl Command {
         config: &Config,
         secrets: &SecretSet,
     ) -> Command {
-        let shell = request.shell.as_deref().or(options.shell.as_deref()).unwrap_or("sh");
-        let (argv, cmd) = match &request.text {
-            CommandText::Argv(argv) => (argv.clone(), quoted(argv)),
-            CommandText::Line(line) => (in_shell(shell, line), String::from_utf8_lossy(line).into_owned()),
+        let shell = request.shell.as_deref().or(options.shell.as_deref()).unwrap_or(DEFAULT_SHELL);
+        let (argv, cmd, shell) = match &request.text {
+            CommandText::Argv(argv) => (argv.clone(), quoted(argv), None),
+            CommandText::Line(line) => {
+                (in_shell(shell, line), String::from_utf8_lossy(line).into_owned(), Some(shell.to_owned()))
+            }
         };
         let cwd = request.cwd.clone().or_else(|| options.cwd.clone()).unwrap_or_default();
         let mut given = options.env.clone();
@@ -127,11 +141,16 @@ impl Command {
         let key = key(&argv, &cwd, &given, &request, config, secrets);
         let mut env = job_env.clone();
         env.extend(request.env);
+        // An option that quire's own variables override says nothing about the command.
+        given.retain(|name, value| env.get(name) == Some(value));
         Command {
             job,
             sh: None,
             cmd,
             key,
+            place: request.place,
+            given,
+            shell: shell.filter(|shell| shell != DEFAULT_SHELL),
             spec: CommandSpec { argv, cwd, env, stdin: request.stdin },
             capture: CaptureSpec {
                 merge: request.merge,
@@ -147,20 +166,29 @@ impl Command {
     }
 }
 
-/// How a shell is told to run a line: it stops at the first command that fails.
-fn in_shell(shell: &str, line: &[u8]) -> Vec<Vec<u8>> {
-    let name = shell.rsplit('/').next().unwrap_or(shell);
-    let flags: &[&str] = match name {
-        "bash" => &["-eo", "pipefail", "-c"],
-        "sh" | "dash" | "ash" | "ksh" | "mksh" | "zsh" => &["-e", "-c"],
-        _ => &["-c"],
-    };
+/// The argv of a line (`rt.sh` of a string): how its shell is told to run it. A shell stops at the first command that fails; any
+/// other program is given `-c`.
+pub fn in_shell(shell: &str, line: &[u8]) -> Vec<Vec<u8>> {
+    let flags = strict_flags(shell).unwrap_or(&["-c"]);
     let words = std::iter::once(shell).chain(flags.iter().copied()).map(|word| word.as_bytes().to_vec());
     words.chain(std::iter::once(line.to_vec())).collect()
 }
 
-/// An argv as a person would type it for `sh`.
-fn quoted(argv: &[Vec<u8>]) -> String {
+/// Whether the program that runs lines is a shell in the tradition of `sh`, by its name.
+pub fn speaks_sh(shell: &str) -> bool {
+    strict_flags(shell).is_some()
+}
+
+fn strict_flags(shell: &str) -> Option<&'static [&'static str]> {
+    match shell.rsplit('/').next().unwrap_or(shell) {
+        "bash" => Some(&["-eo", "pipefail", "-c"]),
+        "sh" | "dash" | "ash" | "ksh" | "mksh" | "zsh" => Some(&["-e", "-c"]),
+        _ => None,
+    }
+}
+
+/// An argv as a person would type it for `sh`; what is not UTF-8 becomes U+FFFD.
+pub fn quoted(argv: &[Vec<u8>]) -> String {
     let word = |word: &Vec<u8>| {
         let text = String::from_utf8_lossy(word);
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);

@@ -29,7 +29,9 @@ impl Engine {
         let command = Command::new(index, request, options, &env, &self.config, &self.secrets);
         job.open.insert(id);
         self.commands.insert(id, command);
-        if service {
+        if self.replay_command(index, id) {
+            // It takes no slot.
+        } else if service {
             self.start_command(id);
         } else {
             self.slots.request(id);
@@ -43,23 +45,38 @@ impl Engine {
 
     /// Records and orders the start.
     pub(super) fn start_command(&mut self, id: CommandId) {
-        let Some(command) = self.commands.get_mut(&id) else { return };
-        let Some(job) = self.jobs.get_mut(command.job) else { return };
-        let job_id = job.definition.id.clone();
-        let sh = ShId { n: self.recorder.next_sh(&job_id), job: job_id.clone() };
-        job.has_run_commands = true;
+        if let Some(sh) = self.record_start(id) {
+            self.spawn(id, sh);
+        }
+    }
+
+    /// Records the start, by which the command gets its name.
+    pub(super) fn record_start(&mut self, id: CommandId) -> Option<ShId> {
+        let command = self.commands.get_mut(&id)?;
+        let job = self.jobs.get(command.job)?.definition.id.clone();
+        let sh = ShId { n: self.recorder.next_sh(&job), job: job.clone() };
         command.sh = Some(sh.clone());
+        let (cmd, key) = (command.cmd.clone(), Some(command.key.clone()));
+        let cwd = Some(command.spec.cwd.clone()).filter(|cwd| !cwd.is_empty());
+        let (env, shell) = (std::mem::take(&mut command.given), command.shell.take());
+        self.by_sh.insert(sh.clone(), id);
+        self.record(RuntimeEvent::ShStarted { job, cmd, key, cwd, env, shell });
+        Some(sh)
+    }
+
+    /// Orders the process of a command whose start is recorded.
+    pub(super) fn spawn(&mut self, id: CommandId, sh: ShId) {
+        let Some(command) = self.commands.get_mut(&id) else { return };
+        let index = command.job;
+        let Some(job) = self.jobs.get_mut(index) else { return };
+        job.has_run_commands = true;
         command.state = CommandState::Running(Running::default());
-        let mut spec = command.spec.clone();
+        let (mut spec, capture) = (command.spec.clone(), command.capture.clone());
         spec.env.insert("QUIRE_SH".to_owned(), Some(format!("{}/{sh}", self.config.run_id)));
-        let (cmd, key, capture) = (command.cmd.clone(), command.key.clone(), command.capture.clone());
         if let Some(timeout) = command.timeout {
             self.timers.set(Timer::Command(id), self.now.mono.plus(timeout));
         }
-        let index = command.job;
-        self.by_sh.insert(sh.clone(), id);
         self.set_deferred_clock(index);
-        self.record(RuntimeEvent::ShStarted { job: job_id, cmd, key: Some(key) });
         self.outputs.push_back(Output::Spawn { sh, command: spec, capture });
     }
 
@@ -69,8 +86,13 @@ impl Engine {
             return self.reply(index, Reply::Error("this command is not of this attempt of the job".to_owned()));
         };
         if !matches!(command.state, CommandState::Ended(_)) {
+            let is_replayed = matches!(command.state, CommandState::Replaying);
             self.slots.waited_for(id);
-            return self.wait_for(index, Waiting::Command(id));
+            self.wait_for(index, Waiting::Command(id));
+            if is_replayed {
+                self.release_replayed(index, id);
+            }
+            return;
         }
         if let Some(Command { state: CommandState::Ended(result), .. }) = self.commands.remove(&id) {
             self.reply(index, Reply::Result(result));
@@ -99,6 +121,10 @@ impl Engine {
                 running.cause = Some(cause);
                 self.timers.set(Timer::Kill(id), self.now.mono.plus(GRACE));
                 self.signal(id, Signal::Term);
+            }
+            CommandState::Replaying => {
+                let index = command.job;
+                self.release_replayed(index, id);
             }
             CommandState::Running(_) | CommandState::Ended(_) => {}
         }
@@ -211,7 +237,7 @@ impl Engine {
         );
     }
 
-    fn blank(&self, id: CommandId) -> ShResult {
+    pub(super) fn blank(&self, id: CommandId) -> ShResult {
         ShResult {
             exit: 0,
             stdout: Vec::new(),
@@ -227,7 +253,7 @@ impl Engine {
     }
 
     /// The command is over: frees its slot and tells who waits.
-    fn settle(&mut self, id: CommandId, result: ShResult) {
+    pub(super) fn settle(&mut self, id: CommandId, result: ShResult) {
         self.slots.release(id);
         for timer in [Timer::Command(id), Timer::Kill(id), Timer::Close(id)] {
             self.timers.clear(timer);

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::ids::RunId;
 use crate::redact::SecretSet;
+use crate::replay::Replay;
 
 /// The pipeline's text and the modules it may require, read by the shell.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +23,18 @@ pub struct Source {
 }
 
 impl Source {
+    /// Digest of the names and texts of all files; the compiler's do not count. 32 hex digits.
+    pub fn digest(&self) -> String {
+        let mut digest = Digest::new();
+        for (file, text) in std::iter::once((&self.file, &self.text)).chain(&self.modules) {
+            digest.field(file.as_bytes());
+            digest.field(text);
+        }
+        let mut hex = digest.hex();
+        hex.truncate(32);
+        hex
+    }
+
     /// The text of each file, for excerpts.
     pub(crate) fn texts(&self) -> BTreeMap<String, String> {
         let all = std::iter::once((&self.file, &self.text)).chain(&self.modules);
@@ -117,6 +131,8 @@ pub struct Config {
     pub fingerprint_follows: bool,
     /// `--executor` was given: it overrides an image that the pipeline names.
     pub executor_forced: bool,
+    /// The earlier run that answers what it can: set by [`crate::replay::Recorded::resume`].
+    pub replay: Option<Replay>,
 }
 
 impl Config {
@@ -146,6 +162,7 @@ impl Config {
             limits: Limits::default(),
             fingerprint_follows: false,
             executor_forced: false,
+            replay: None,
         }
     }
 }

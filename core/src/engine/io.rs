@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::capture::{CaptureSpec, Captured};
+use crate::capture::{CaptureSpec, Captured, Tap};
 use crate::ids::{JobId, ShId};
 use crate::redact::SecretSet;
-use crate::wire::{Event, RunOutcome};
+use crate::wire::{Event, RunOutcome, Stream};
 
 /// Names one question of a script to the shell; the answer carries it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,13 @@ pub enum Input {
     Swept {
         /// What was swept.
         scope: Scope,
+    },
+    /// The answer to a [`Output::Recall`]: what the command printed, or why its log cannot be taken over or read, for people.
+    Recalled {
+        /// The command.
+        sh: ShId,
+        /// What it printed; nothing where nobody asked for that.
+        captured: Result<Captured, String>,
     },
     /// The answer to a [`Output::Read`], [`Output::Write`], [`Output::Glob`] or [`Output::Hash`].
     Answered {
@@ -126,6 +133,17 @@ pub enum Output {
         command: CommandSpec,
         /// How to capture it.
         capture: CaptureSpec,
+    },
+    /// Make the earlier run's log of a command this run's: link or copy it; then report [`Input::Recalled`].
+    Recall {
+        /// The command of this run.
+        sh: ShId,
+        /// The command of the earlier run.
+        from: ShId,
+        /// What the answer keeps of its output, read with [`crate::replay::Recall`]; `None` where nobody wants the answer.
+        tap: Option<Tap>,
+        /// As its end was recorded.
+        no_eol: Vec<Stream>,
     },
     /// Send a signal to the command's process group.
     Signal {

@@ -16,9 +16,10 @@ use super::io::{Ask, Output, Scope, Signal};
 use super::slots::CommandId;
 use super::timers::Timer;
 use crate::digest::Digest;
-use crate::ids::JobId;
+use crate::ids::{JobId, ShId};
 use crate::pipeline::JobDefinition;
 use crate::recorder::{JobEnd, RuntimeEvent};
+use crate::replay::Answers;
 use crate::scheduler::End;
 use crate::script::{Failure, JobFacts, Reply, Request, ShResult, Step, Vm};
 use crate::time::shown;
@@ -50,6 +51,8 @@ pub(super) enum JobPhase {
     StoppingDeferred,
     /// Every process must go before the job ends.
     Sweeping,
+    /// No script runs: an earlier run's record is recorded again.
+    Replaying,
     /// Over.
     Ended,
 }
@@ -109,11 +112,17 @@ pub(super) struct Job {
     /// Time that the deferred functions still have, while their clock stands still.
     pub deferred_left: Option<Duration>,
     seed: u64,
+    /// What an earlier run's record has for it.
+    pub answers: Answers,
+    /// Commands whose logs are being taken over, where the job is answered whole.
+    pub recalls: BTreeSet<ShId>,
 }
 
 impl Job {
-    pub(super) fn new(definition: JobDefinition, config: &Config) -> Job {
+    pub(super) fn new(definition: JobDefinition, config: &Config, answers: Answers) -> Job {
         Job {
+            answers,
+            recalls: BTreeSet::new(),
             phase: JobPhase::Pending,
             waiting: Waiting::Nothing,
             open: BTreeSet::new(),
@@ -145,8 +154,13 @@ impl Engine {
     /// The scheduler chose this job.
     pub(super) fn start_job(&mut self, index: usize) {
         let Some(job) = self.jobs.get(index) else { return };
+        let is_whole = matches!(job.answers, Answers::Whole(_));
         self.record(RuntimeEvent::JobStarted(job.definition.id.clone()));
-        self.begin_attempt(index);
+        if is_whole {
+            self.begin_replay(index);
+        } else {
+            self.begin_attempt(index);
+        }
     }
 
     fn begin_attempt(&mut self, index: usize) {
@@ -154,6 +168,10 @@ impl Engine {
         let program = Arc::clone(&defined.program);
         let Some(job) = self.jobs.get_mut(index) else { return };
         job.attempt += 1;
+        if job.attempt > 1 {
+            // The record answers one attempt, and that has failed.
+            job.answers = Answers::Nothing;
+        }
         job.phase = JobPhase::TopLevel;
         job.verdict = None;
         job.deferred_from = 0;
@@ -203,6 +221,7 @@ impl Engine {
                     sha: self.config.sha.clone(),
                     ref_name: self.config.ref_name.clone(),
                     pushed_at_ms: self.config.pushed_at_ms,
+                    is_traced: matches!(job.answers, Answers::Commands(_)),
                 };
                 let Some(vm) = &mut job.vm else { return };
                 match vm.start_job(&facts) {
@@ -422,7 +441,7 @@ impl Engine {
         self.tell_scheduler(index, end);
     }
 
-    fn tell_scheduler(&mut self, index: usize, end: End) {
+    pub(super) fn tell_scheduler(&mut self, index: usize, end: End) {
         if let Some(scheduler) = &mut self.scheduler {
             let skips = scheduler.end(index, end);
             self.record_skips(skips);

@@ -2,7 +2,7 @@
 //!
 //! - `definition`: the top level of the pipeline. `run`: how a run begins and ends. `job`: the phases of a job's attempt;
 //!   `deferred`: its deferred functions.
-//!   `asking`: requests of scripts. `commands`: commands from request to end; `command`: one of them.
+//!   `replayed`: what an earlier run's record answers. `asking`: requests of scripts. `commands`: commands from request to end; `command`: one of them.
 //! - `slots`, `timers`: small machines of their own. What may start is [`crate::scheduler`]'s.
 
 mod asking;
@@ -13,6 +13,7 @@ mod deferred;
 mod definition;
 mod io;
 mod job;
+mod replayed;
 mod run;
 mod slots;
 mod timers;
@@ -20,6 +21,7 @@ mod timers;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use asking::READ_LIMIT;
+pub use command::{in_shell, job_environment, quoted, speaks_sh};
 pub use config::{Compiler, Config, FennelCompiler, Limits, Source};
 pub use definition::{Defined, Defining, Definition};
 pub use io::{Answer, Ask, CommandSpec, ExitStatus, GRACE, Input, Output, Scope, Signal, SpawnFailure};
@@ -33,6 +35,7 @@ use crate::ids::ShId;
 use crate::pipeline::Diagnostic;
 use crate::recorder::{Recorder, RuntimeEvent};
 use crate::redact::SecretSet;
+use crate::replay::Answers;
 use crate::scheduler::Scheduler;
 use crate::time::{Mono, Now};
 use crate::wire::RunOutcome;
@@ -246,6 +249,7 @@ impl Engine {
             Input::OutputEnded { sh, captured } => self.on_output_ended(&sh, captured),
             Input::OutputLimitReached { sh } => self.on_output_limit(&sh),
             Input::OutputIdle { sh } => self.on_output_idle(&sh),
+            Input::Recalled { sh, captured } => self.on_recalled(&sh, captured),
             Input::Swept { scope } => self.on_swept(&scope),
             Input::Answered { ask, answer } => self.on_answered(ask, answer),
             Input::Fingerprint(fingerprint) => {
@@ -282,9 +286,11 @@ impl Engine {
             return false;
         }
         let Some(scheduler) = &mut self.scheduler else { return false };
-        if self.slots.is_free()
-            && let Some(index) = scheduler.next_ready()
-        {
+        let slots = &self.slots;
+        let jobs = &self.jobs;
+        let needs_no_slot =
+            |index: &usize| jobs.get(*index).is_some_and(|job| matches!(job.answers, Answers::Whole(_)));
+        if let Some(index) = scheduler.next_ready().filter(|index| slots.is_free() || needs_no_slot(index)) {
             scheduler.start(index);
             self.start_job(index);
             return true;
@@ -324,6 +330,7 @@ fn ended_sh(fact: &Input) -> Option<&ShId> {
         Input::SpawnFailed { sh, .. } | Input::Exited { sh, .. } | Input::OutputEnded { sh, .. } => Some(sh),
         Input::OutputLimitReached { .. }
         | Input::OutputIdle { .. }
+        | Input::Recalled { .. }
         | Input::Swept { .. }
         | Input::Answered { .. }
         | Input::Fingerprint(_)

@@ -7,6 +7,7 @@ use super::{Asker, Engine};
 use crate::ids::ShId;
 use crate::pipeline::Diagnostic;
 use crate::recorder::RuntimeEvent;
+use crate::replay::Answers;
 use crate::scheduler::{Scheduler, Skip};
 use crate::wire::{FailureKind, JobListed, RunFailure, RunOutcome, RunStarted};
 
@@ -77,7 +78,13 @@ impl Engine {
         for text in &defined.logs {
             self.record(RuntimeEvent::RunLogged(text.clone()));
         }
-        self.jobs = defined.pipeline.jobs.iter().map(|job| Job::new(job.clone(), &self.config)).collect();
+        let answers = match &mut self.config.replay {
+            Some(replay) => replay.plan(&defined.pipeline),
+            None => Vec::new(),
+        };
+        let answers = answers.into_iter().chain(std::iter::repeat_with(|| Answers::Nothing));
+        let jobs = defined.pipeline.jobs.iter().zip(answers);
+        self.jobs = jobs.map(|(job, answers)| Job::new(job.clone(), &self.config, answers)).collect();
         self.scheduler = Some(scheduler);
         self.defined = Some(defined);
         self.phase = Phase::Running;
@@ -98,7 +105,9 @@ impl Engine {
             repo: config.repo.clone(),
             pushed_at_ms: config.pushed_at_ms,
             params: config.params.clone(),
-            resumed_from: None,
+            resumed_from: config.replay.as_ref().map(|replay| replay.run_id().clone()),
+            args: config.args.clone(),
+            pipeline: Some(config.source.digest()),
         }));
     }
 
@@ -134,7 +143,7 @@ impl Engine {
 
     /// All jobs have ended: what they left must go, if anything was ever started.
     pub(super) fn end_run(&mut self) {
-        if self.next_command == 1 {
+        if !self.jobs.iter().any(|job| job.has_run_commands) {
             self.phase = Phase::Concluding;
             self.conclude();
         } else {
@@ -222,7 +231,7 @@ impl Engine {
                 | Output::Write { .. }
                 | Output::Glob { .. }
                 | Output::Hash { .. } => {}
-                Output::Spawn { sh, .. } => taken_back.push(sh),
+                Output::Spawn { sh, .. } | Output::Recall { sh, .. } => taken_back.push(sh),
                 // A run that was about to end has ended, but not well.
                 Output::Done(_) => self.outputs.push_back(Output::Done(RunOutcome::Failed)),
                 Output::Signal { .. } | Output::CloseOutput { .. } | Output::Sweep { .. } | Output::SetSecrets(_) => {
@@ -247,6 +256,7 @@ impl Engine {
             for index in 0..self.jobs.len() {
                 self.interrupt(index, Verdict::Cancelled);
                 self.abandon_deferred(index);
+                self.abandon_replay(index);
             }
         }
         self.conclude();

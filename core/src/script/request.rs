@@ -7,6 +7,7 @@ use mlua::{Lua, Table, Value as LuaValue};
 use serde_json::Value;
 
 use crate::capture::Tap;
+use crate::pipeline::Place;
 
 /// A command as the script gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct ShRequest {
     pub check: bool,
     /// A service: takes no slot, is stopped at the job's end.
     pub service: bool,
+    /// Where the script asks, where [`super::JobFacts::is_traced`].
+    pub place: Option<Place>,
 }
 
 /// One request of a script.
@@ -225,7 +228,14 @@ fn sh(value: &LuaValue) -> Result<ShRequest, Malformed> {
         tap,
         check: flag("check")?.unwrap_or(true),
         service: flag("service")?.unwrap_or(false),
+        place: place(table)?,
     })
+}
+
+fn place(request: &Table) -> Result<Option<Place>, Malformed> {
+    let file: Option<String> = request.raw_get("file")?;
+    let line: Option<u32> = request.raw_get("line_number")?;
+    Ok(file.map(|file| Place { file, line: line.unwrap_or(1), column: None }))
 }
 
 /// Seconds that the prelude has checked to a duration.

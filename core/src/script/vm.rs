@@ -101,6 +101,8 @@ pub struct JobFacts {
     pub ref_name: Option<String>,
     /// Unix milliseconds.
     pub pushed_at_ms: Option<i64>,
+    /// Commands tell where the script asked for them.
+    pub is_traced: bool,
 }
 
 /// What the top level defined.
@@ -350,6 +352,7 @@ fn facts_table(lua: &Lua, facts: &JobFacts) -> mlua::Result<Table> {
     // As issue 3 spells it in Fennel: `push.pushed-at`.
     push.raw_set("pushed_at", facts.pushed_at_ms)?;
     table.raw_set("push", push)?;
+    table.raw_set("traced", facts.is_traced)?;
     Ok(table)
 }
 

@@ -97,6 +97,9 @@ fn event(fields: &mut Fields<'_>) -> Result<Decoded, String> {
             job_id: fields.required_job(kind)?,
             cmd: required(fields.cmd.take(), Field::Cmd, kind)?.into(),
             key: fields.key.take().map(Into::into),
+            cwd: fields.given.as_mut().and_then(|given| given.cwd.take()).map(Into::into),
+            env: fields.given.as_mut().and_then(|given| given.env.take()).unwrap_or_default(),
+            shell: fields.given.as_mut().and_then(|given| given.shell.take()).map(Into::into),
         }),
         Kind::ShFinished => EventKind::ShFinished(sh_finished(fields)?),
         Kind::RunFinished => EventKind::RunFinished(run_finished(fields)?),
@@ -120,6 +123,8 @@ fn run_started(fields: &mut Fields<'_>) -> Result<RunStarted, String> {
         pushed_at_ms: run.pushed_at_ms,
         params: run.params,
         resumed_from: run.resumed_from.map(|id| RunId::new(&id)),
+        args: run.args,
+        pipeline: run.pipeline.map(Into::into),
     })
 }
 
@@ -209,6 +214,10 @@ mod tests {
             (r#"{"at_ms":1,"type":"job_started"}"#, "job_started has no job_id"),
             (r#"{"at_ms":1,"type":"sh_started","job_id":"a"}"#, "sh_started has no cmd"),
             (r#"{"at_ms":1,"type":"run_logged"}"#, "run_logged has no text"),
+            (
+                r#"{"at_ms":1,"type":"sh_started","job_id":"a","cmd":"x","env":{"A":1}}"#,
+                "column 66: invalid type: integer `1`, expected a string",
+            ),
             (
                 r#"{"at_ms":1,"type":"job_finished","job_id":"a","outcome":"fine"}"#,
                 r#"job_finished has an unknown outcome "fine""#,
@@ -306,6 +315,13 @@ mod tests {
             panic!("a start")
         };
         assert_eq!((started.sha, started.seed, started.jobs.len()), (None, None, 0));
+        for line in [
+            r#"{"at_ms":1,"type":"sh_started","job_id":"a","cmd":"x"}"#,
+            r#"{"at_ms":1,"type":"sh_started","job_id":"a","cmd":"x","key":null,"cwd":null,"env":null,"shell":null}"#,
+        ] {
+            let EventKind::ShStarted(started) = event_of(line) else { panic!("a start") };
+            assert_eq!((started.key, started.cwd, started.env.len(), started.shell), (None, None, 0, None), "{line}");
+        }
         let EventKind::ShFinished(finished) = event_of(
             r#"{"at_ms":1,"type":"sh_finished","job_id":"a","exit_code":-1,"sh":null,"signal":null,"error":null,"cause":null}"#,
         ) else {

@@ -59,6 +59,8 @@ fn run_started(line: &mut ObjectWriter<'_>, started: &RunStarted) {
     line.optional("pushed_at_ms", started.pushed_at_ms.as_ref());
     line.optional("params", Some(&started.params).filter(|params| !params.is_empty()));
     line.optional("resumed_from", started.resumed_from.as_ref());
+    line.optional("args", Some(&started.args).filter(|args| !args.is_empty()));
+    line.optional("pipeline", started.pipeline.as_ref());
 }
 
 fn job_listed(out: &mut Vec<u8>, job: &JobListed) {
@@ -96,6 +98,9 @@ fn sh_started(line: &mut ObjectWriter<'_>, started: &ShStarted) {
     line.value("job_id", &started.job_id);
     line.value("cmd", &started.cmd);
     line.optional("key", started.key.as_ref());
+    line.optional("cwd", started.cwd.as_ref());
+    line.optional("env", Some(&started.env).filter(|env| !env.is_empty()));
+    line.optional("shell", started.shell.as_ref());
 }
 
 fn sh_finished(line: &mut ObjectWriter<'_>, finished: &ShFinished) {

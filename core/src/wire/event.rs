@@ -85,6 +85,10 @@ pub struct RunStarted {
     pub params: BTreeMap<String, String>,
     /// The run that this one resumes.
     pub resumed_from: Option<RunId>,
+    /// Arguments (`rt.args`), masked.
+    pub args: Vec<String>,
+    /// Digest of the pipeline's files: what a resume compares. 32 hex digits.
+    pub pipeline: Option<String>,
 }
 
 /// A job as `run_started` lists it.
@@ -171,6 +175,12 @@ pub struct ShStarted {
     pub cmd: String,
     /// Replay key: a hash of what determines the command.
     pub key: Option<String>,
+    /// The directory as the pipeline gave it, masked: relative to the workspace, or absolute. `None` is the workspace itself.
+    pub cwd: Option<String>,
+    /// What the pipeline gave for its environment, masked, on top of the base environment: name to value, `None` removes.
+    pub env: BTreeMap<String, Option<String>>,
+    /// The shell that the pipeline asked for, masked. `None` is `sh`, or no shell at all for a list.
+    pub shell: Option<String>,
 }
 
 /// `sh_finished`.

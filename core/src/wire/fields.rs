@@ -57,6 +57,9 @@ names! {
         JobId = "job_id",
         Cmd = "cmd",
         Key = "key",
+        Cwd = "cwd",
+        Env = "env",
+        Shell = "shell",
         ExitCode = "exit_code",
         Sh = "sh",
         Signal = "signal",
@@ -88,6 +91,8 @@ names! {
         PushedAtMs = "pushed_at_ms",
         Params = "params",
         ResumedFrom = "resumed_from",
+        Args = "args",
+        Pipeline = "pipeline",
     }
 }
 
@@ -111,9 +116,9 @@ impl Kind {
     /// The bits of the fields that lines of this kind have.
     fn fields(self) -> u64 {
         use Field::{
-            Allowed, Attempt, Cause, Cmd, Detached, Error, Executor, ExitCode, FailureKind, Fingerprint, Flaky, JobId,
-            Jobs, Key, Masked, NoEol, Number, Outcome, Output, Params, PushedAtMs, Reason, Ref, Replayed, Repo,
-            ResumedFrom, RunId, Seed, Sh, Sha, Signal, Text, Truncated, Version,
+            Allowed, Args, Attempt, Cause, Cmd, Cwd, Detached, Env, Error, Executor, ExitCode, FailureKind,
+            Fingerprint, Flaky, JobId, Jobs, Key, Masked, NoEol, Number, Outcome, Output, Params, Pipeline, PushedAtMs,
+            Reason, Ref, Replayed, Repo, ResumedFrom, RunId, Seed, Sh, Sha, Shell, Signal, Text, Truncated, Version,
         };
         match self {
             Kind::RunStarted => {
@@ -131,6 +136,8 @@ impl Kind {
                         PushedAtMs,
                         Params,
                         ResumedFrom,
+                        Args,
+                        Pipeline,
                     ])
                 }
             }
@@ -140,7 +147,7 @@ impl Kind {
             Kind::JobRetried => const { bits(&[JobId, Attempt, Error]) },
             Kind::JobSkipped => const { bits(&[JobId, Reason, Text]) },
             Kind::JobFinished => const { bits(&[JobId, Outcome, Output, Masked, Replayed, Allowed, Flaky, Error]) },
-            Kind::ShStarted => const { bits(&[JobId, Cmd, Key]) },
+            Kind::ShStarted => const { bits(&[JobId, Cmd, Key, Cwd, Env, Shell]) },
             Kind::ShFinished => {
                 const { bits(&[JobId, ExitCode, Sh, Signal, Error, Cause, NoEol, Masked, Truncated, Detached, Replayed]) }
             }
@@ -177,7 +184,16 @@ pub(super) struct Fields<'de> {
     pub(super) reason: Option<Cow<'de, str>>,
     pub(super) failure_kind: Option<Cow<'de, str>>,
     pub(super) fingerprint: Option<Cow<'de, str>>,
+    pub(super) given: Option<Box<GivenFields<'de>>>,
     pub(super) run: Option<Box<RunFields<'de>>>,
+}
+
+/// What `sh_started` says of a command that was given more than its words: apart, as most are not.
+#[derive(Debug, Default)]
+pub(super) struct GivenFields<'de> {
+    pub(super) cwd: Option<Cow<'de, str>>,
+    pub(super) env: Option<BTreeMap<String, Option<String>>>,
+    pub(super) shell: Option<Cow<'de, str>>,
 }
 
 /// The fields of `run_started` alone: apart, so that all other lines do without them.
@@ -195,6 +211,8 @@ pub(super) struct RunFields<'de> {
     pub(super) pushed_at_ms: Option<i64>,
     pub(super) params: BTreeMap<String, String>,
     pub(super) resumed_from: Option<Cow<'de, str>>,
+    pub(super) args: Vec<String>,
+    pub(super) pipeline: Option<Cow<'de, str>>,
 }
 
 /// `error` of any kind.
@@ -285,6 +303,9 @@ impl<'de> Fields<'de> {
             Field::JobId => self.job_id = text(map)?,
             Field::Cmd => self.cmd = text(map)?,
             Field::Key => self.key = optional_text(map)?,
+            Field::Cwd => self.given.get_or_insert_default().cwd = optional_text(map)?,
+            Field::Env => self.given.get_or_insert_default().env = map.next_value()?,
+            Field::Shell => self.given.get_or_insert_default().shell = optional_text(map)?,
             Field::ExitCode => self.exit_code = Some(map.next_value()?),
             Field::Sh => self.sh = map.next_value()?,
             Field::Signal => self.signal = map.next_value()?,
@@ -314,7 +335,9 @@ impl<'de> Fields<'de> {
             | Field::Repo
             | Field::PushedAtMs
             | Field::Params
-            | Field::ResumedFrom => self.run.get_or_insert_default().field(field, map)?,
+            | Field::ResumedFrom
+            | Field::Args
+            | Field::Pipeline => self.run.get_or_insert_default().field(field, map)?,
             Field::Unknown => {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -337,6 +360,8 @@ impl<'de> RunFields<'de> {
             Field::Repo => self.repo = optional_text(map)?,
             Field::PushedAtMs => self.pushed_at_ms = map.next_value()?,
             Field::Params => self.params = map.next_value()?,
+            Field::Args => self.args = map.next_value()?,
+            Field::Pipeline => self.pipeline = optional_text(map)?,
             _ => self.resumed_from = optional_text(map)?,
         }
         Ok(())

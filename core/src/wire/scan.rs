@@ -42,6 +42,9 @@ impl<'de> Cursor<'de> {
             Field::JobId => fields.job_id = Some(self.any_text()?),
             Field::Cmd => fields.cmd = Some(self.any_text()?),
             Field::Key => fields.key = Some(self.any_text()?),
+            Field::Cwd => fields.given.get_or_insert_default().cwd = Some(self.any_text()?),
+            Field::Env => fields.given.get_or_insert_default().env = Some(self.parsed()?),
+            Field::Shell => fields.given.get_or_insert_default().shell = Some(self.any_text()?),
             Field::ExitCode => fields.exit_code = Some(self.integer()?.try_into().ok()?),
             Field::Sh => fields.sh = Some(self.integer()?.try_into().ok()?),
             Field::Signal => fields.signal = Some(self.integer()?.try_into().ok()?),
@@ -141,6 +144,7 @@ mod tests {
     const PLAIN: &[&str] = &[
         r#"{"at_ms":100,"type":"job_started","job_id":"build"}"#,
         r#"{"at_ms":-100,"type":"sh_started","job_id":"bäü","cmd":"echo hi","key":"abc"}"#,
+        r#"{"at_ms":1,"type":"sh_started","job_id":"b","cmd":"x","key":"k","cwd":"sub dir","env":{"A":"1","B":null},"shell":"bash"}"#,
         r#"{"at_ms":0,"type":"sh_finished","job_id":"b","exit_code":-1,"sh":2,"signal":9,"cause":"x","masked":true,"truncated":true,"detached":true,"replayed":true}"#,
         r#"{"at_ms":250,"type":"job_finished","job_id":"b","outcome":"complete","allowed":true,"flaky":true}"#,
         r#"{"at_ms":120,"type":"job_logged","job_id":"b","text":"…"}"#,

@@ -3,7 +3,7 @@
 use quire_core::engine::Input;
 use quire_core::wire::RunOutcome;
 
-use crate::world::{When, World, check, check_orders};
+use quire_fuzz::world::{When, World, check, check_orders};
 
 #[test]
 fn commands_are_asked_then_killed_then_deferred_functions_run() {

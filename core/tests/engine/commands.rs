@@ -5,7 +5,7 @@ use quire_core::ids::ShId;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::world::{Story, World, check, check_orders, sh};
+use quire_fuzz::world::{Story, World, check, check_orders, sh};
 
 /// Lines of a run of one job `a` without its frame.
 #[track_caller]
@@ -30,7 +30,7 @@ fn a_run_is_recorded_and_ordered_step_by_step() {
     assert_eq!(
         story.script[0].1,
         "run_started 'run_id':'r-1','version':'0.1.0','executor':'host','sha':'5ha','ref':'refs/heads/main','seed':7,\
-         'jobs':[{'id':'a','inputs':['quire/push']}],'number':41"
+         'jobs':[{'id':'a','inputs':['quire/push']}],'number':41,'pipeline':'7db90386f06f0cef321ad403b2ccf978'"
     );
     assert_eq!(story.logs[&sh("a", 1)], "hello");
 }
@@ -42,7 +42,7 @@ fn a_script_is_told_how_a_command_ended() {
         ("rt.sh('put x; fail 3', {check = false})", "3 x||nil|false"),
         ("rt.sh('signal 9', {check = false})", "137 ||9|false"),
         ("rt.sh('cat', {stdin = 'in\\0put'})", "0 in\0put||nil|false"),
-        ("rt.sh('print x; err y', {merge = true})", "0 x\n||nil|false"),
+        ("rt.sh('print x; err y', {merge = true})", "0 x\ny\n||nil|false"),
         ("rt.sh({'print', 'x y'})", "0 x y\n||nil|false"),
         ("rt.sh('missing', {check = false})", "127 ||nil|false"),
         ("rt.sh('nocwd', {check = false})", "126 ||nil|false"),
@@ -88,13 +88,13 @@ fn a_command_that_cannot_start_has_an_end_too() {
         local ok, e = pcall(rt.sh, {cmd}, {cwd = 'sub'}) rt.log(tostring(e), e.exit) end";
     check_job(
         body,
-        "sh_started a 'cmd':'missing'
+        "sh_started a 'cmd':'missing','cwd':'sub'
          sh_finished a 'exit_code':127,'error':{'message':'program not found: missing (PATH: /bin)'}
          job_logged a 'text':'program not found: missing (PATH: /bin)\\t127'
-         sh_started a 'cmd':'nocwd'
+         sh_started a 'cmd':'nocwd','cwd':'sub'
          sh_finished a 'exit_code':126,'error':{'message':'cannot run in directory \\'sub\\': no such directory'}
          job_logged a 'text':'cannot run in directory \\'sub\\': no such directory\\t126'
-         sh_started a 'cmd':'broken'
+         sh_started a 'cmd':'broken','cwd':'sub'
          sh_finished a 'exit_code':126,'error':{'message':'cannot start broken: exec format error'}
          job_logged a 'text':'cannot start broken: exec format error\\t126'
          job_finished a 'outcome':'complete'",
@@ -143,6 +143,32 @@ fn a_command_gets_argv_directory_and_environment() {
     .into();
     assert_eq!(first.env, expected);
     assert_eq!((&second.env["BOTH"], &second.env["N"], &second.env["HOME"]), (&some("c"), &some("5"), &None));
+}
+
+#[test]
+fn a_start_says_what_the_pipeline_gave_and_nothing_where_it_gave_nothing() {
+    check(
+        World::new(
+            "ci.job('a', function(rt) rt.sh('ok') rt.sh {'ok'} end)
+             ci.job('b', {'a'}, {env = {JOB = 'j', BOTH = 'j', GONE = false, CI = 'no'}, cwd = 'sub', shell = 'bash'}, function(rt)
+               rt.sh('ok') rt.sh('ok', {shell = 'sh', cwd = '/tmp', env = {BOTH = 'c'}, retries = 1}) rt.sh {'ok'} end)",
+        ),
+        "job_started a
+         sh_started a 'cmd':'ok'
+         sh_finished a 'exit_code':0
+         sh_started a 'cmd':'ok'
+         sh_finished a 'exit_code':0
+         job_finished a 'outcome':'complete'
+         job_started b
+         sh_started b 'cmd':'ok','cwd':'sub','env':{'BOTH':'j','GONE':null,'JOB':'j'},'shell':'bash'
+         sh_finished b 'exit_code':0
+         sh_started b 'cmd':'ok','cwd':'/tmp','env':{'BOTH':'c','GONE':null,'JOB':'j'}
+         sh_finished b 'exit_code':0
+         sh_started b 'cmd':'ok','cwd':'sub','env':{'BOTH':'j','GONE':null,'JOB':'j'}
+         sh_finished b 'exit_code':0
+         job_finished b 'outcome':'complete'
+         run_finished 'outcome':'complete'",
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use quire_core::engine::Input;
 
-use crate::world::{When, World, check, check_orders};
+use quire_fuzz::world::{When, World, check, check_orders};
 
 const BOTH: &str = "rt.defer(function() rt.log('first') end) rt.defer(function() rt.sh('ok') rt.log('second') end) ";
 

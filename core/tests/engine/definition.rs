@@ -1,6 +1,6 @@
 //! The top level of a pipeline: what it may ask, what it prints, and pipelines that cannot run.
 
-use crate::world::{World, check, check_orders};
+use quire_fuzz::world::{World, check, check_orders};
 
 #[test]
 fn a_pipeline_that_is_wrong_is_a_run_without_jobs() {
@@ -154,8 +154,8 @@ fn defaults_hold_for_the_jobs_after_them() {
 
 #[test]
 fn the_fingerprint_is_waited_for_and_told() {
-    use crate::world::When;
     use quire_core::engine::Input;
+    use quire_fuzz::world::When;
     for at in [0, 700] {
         let world = World::job("").set(|world| world.config.fingerprint_follows = true);
         let story = check(

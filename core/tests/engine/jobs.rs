@@ -2,7 +2,7 @@
 
 use quire_core::wire::RunOutcome;
 
-use crate::world::{World, check, check_orders};
+use quire_fuzz::world::{World, check, check_orders};
 
 /// `a -> complete` and so on in the order of the ends; what was skipped with its reason.
 fn ends(world: World) -> (String, RunOutcome) {

@@ -7,7 +7,7 @@ use quire_core::engine::{Engine, Input, Output};
 use quire_core::ids::JobId;
 use quire_core::wire::{EventKind, RunOutcome};
 
-use crate::world::{Story, World, at};
+use quire_fuzz::world::{Story, World, at};
 
 /// A random pipeline, a random shell, a random moment for a cancel or two.
 #[derive(Debug, Clone)]
@@ -263,7 +263,7 @@ fn the_same_facts_give_the_same_orders_however_late_they_are_drained() {
 fn loses_its_record_well(scenario: Scenario) -> bool {
     let events = scenario.world().run().events.len();
     for (at, gathers) in [(0, false), (events / 3, true), (events / 2, false), (events - 1, false)] {
-        let story = scenario.world().set(|world| (world.unwritable, world.gathers) = (Some(at), gathers)).run();
+        let story = scenario.world().set(|world| (world.unwritable, world.shell.gathers) = (Some(at), gathers)).run();
         assert_eq!(story.events.len(), at);
         // A shell that gathers may hold the order to end already when it finds that an event cannot be written.
         assert!(story.outcome == RunOutcome::Failed || gathers, "{:#?}", story.script);

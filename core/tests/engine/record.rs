@@ -3,7 +3,7 @@
 use quire_core::engine::Input;
 use quire_core::wire::RunOutcome;
 
-use crate::world::{When, World};
+use quire_fuzz::world::{When, World};
 
 /// A run in which everything happens at least once.
 fn eventful() -> World {
@@ -34,7 +34,7 @@ fn wherever_the_record_fails_nothing_starts_any_more_and_the_run_ends_failed() {
         let events = eventful().run().events.len();
         assert!(events > 30, "{events}");
         for (at, gathers) in (0..events).flat_map(|at| [(at, false), (at, true)]) {
-            let story = eventful().set(|world| (world.unwritable, world.gathers) = (Some(at), gathers)).run();
+            let story = eventful().set(|world| (world.unwritable, world.shell.gathers) = (Some(at), gathers)).run();
             let context = format!("event {at}, gathers {gathers}, cancel {cancel:?}: {:#?}", story.script);
             assert_eq!(story.events.len(), at, "{context}");
             // A shell that gathers holds the order to end already when it finds that the last event cannot be written.

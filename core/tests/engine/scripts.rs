@@ -2,7 +2,7 @@
 
 use quire_core::engine::{Engine, Input, Output};
 
-use crate::world::{World, at, check};
+use quire_fuzz::world::{World, at, check};
 
 const BUSY: &str = "local n = 0 for i = 1, 3000000 do n = n + i end";
 
@@ -86,7 +86,7 @@ fn a_script_that_asks_without_end_hangs_nobody() {
                 }
                 Some(Output::Sweep { scope }) => engine.handle(at(1), Input::Swept { scope }),
                 Some(Output::Emit(event)) => {
-                    if crate::world::line(&event).starts_with("job_finished b") {
+                    if quire_fuzz::world::line(&event).starts_with("job_finished b") {
                         finished = true;
                         engine.handle(at(2), Input::Cancel);
                     }
@@ -160,7 +160,7 @@ fn memory_is_bounded_and_its_end_is_told() {
 #[test]
 fn facts_about_what_is_not_known_change_nothing() {
     use quire_core::engine::{Answer, Ask, ExitStatus, Scope, SpawnFailure};
-    let sh = crate::world::sh("ghost", 3);
+    let sh = quire_fuzz::world::sh("ghost", 3);
     let facts: Vec<Input> = vec![
         Input::Exited { sh: sh.clone(), status: ExitStatus::Code(0) },
         Input::OutputEnded { sh: sh.clone(), captured: Default::default() },
@@ -175,6 +175,6 @@ fn facts_about_what_is_not_known_change_nothing() {
     let plain = World::job("rt.sh('sleep 5')").run();
     let world = facts
         .into_iter()
-        .fold(World::job("rt.sh('sleep 5')"), |world, fact| world.with(crate::world::When::Ms(1_000), fact));
+        .fold(World::job("rt.sh('sleep 5')"), |world, fact| world.with(quire_fuzz::world::When::Ms(1_000), fact));
     assert_eq!(world.run().orders, plain.orders);
 }

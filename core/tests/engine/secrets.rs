@@ -2,7 +2,7 @@
 
 use quire_core::engine::Output;
 
-use crate::world::{World, check, check_orders, sh};
+use quire_fuzz::world::{World, check, check_orders, sh};
 
 #[test]
 fn a_secret_reaches_the_script_and_is_masked_everywhere_else() {
@@ -18,7 +18,7 @@ fn a_secret_reaches_the_script_and_is_masked_everywhere_else() {
         }),
         "job_started a
          job_logged a 'text':'it is ***'
-         sh_started a 'cmd':'print ***'
+         sh_started a 'cmd':'print ***','env':{'T':'***'}
          sh_finished a 'exit_code':0,'masked':true
          job_finished a 'outcome':'failed','error':{'message':'late ***','file':'.quire/ci.lua','line':2}
          run_finished 'outcome':'failed','failure_kind':'job'",

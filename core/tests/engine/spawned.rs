@@ -1,6 +1,6 @@
 //! Spawned commands, services, `rt.all`, and the slots of `-j`.
 
-use crate::world::{World, check, check_orders};
+use quire_fuzz::world::{World, check, check_orders};
 
 #[test]
 fn a_spawned_command_runs_beside_its_script() {

@@ -10,7 +10,7 @@ use quire_core::engine::{Answer, Compiler, Config, Engine, ExitStatus, Input, Li
 use quire_core::ids::RunId;
 use quire_core::redact::SecretSet;
 use quire_core::time::{Mono, Now, Wall};
-use quire_core::wire::{RunOutcome, encode};
+use quire_core::wire::{EventKind, RunOutcome, encode};
 
 use super::support::compiler;
 
@@ -58,6 +58,7 @@ fn config(source: Source, fail: bool) -> Config {
         limits: Limits::default(),
         fingerprint_follows: false,
         executor_forced: false,
+        replay: None,
     }
 }
 
@@ -72,8 +73,11 @@ fn orders(source: Source, fail: bool) -> (Vec<String>, RunOutcome) {
         while let Some(output) = engine.poll_output() {
             match &output {
                 Output::Emit(event) => {
-                    let mut line = Vec::new();
-                    encode(event, &mut line);
+                    let (mut event, mut line) = (event.clone(), Vec::new());
+                    if let EventKind::RunStarted(started) = &mut event.kind {
+                        assert!(started.pipeline.take().is_some(), "it tells which files these are");
+                    }
+                    encode(&event, &mut line);
                     orders.push(String::from_utf8(line).expect("events are UTF-8"));
                     continue;
                 }
@@ -104,7 +108,9 @@ fn orders(source: Source, fail: bool) -> (Vec<String>, RunOutcome) {
                     facts.push_back(Input::Answered { ask: *ask, answer: Answer::Read(content) });
                 }
                 Output::Signal { .. } | Output::CloseOutput { .. } | Output::SetSecrets(_) => {}
-                Output::Glob { .. } | Output::Hash { .. } => panic!("not of this pipeline: {output:?}"),
+                Output::Recall { .. } | Output::Glob { .. } | Output::Hash { .. } => {
+                    panic!("not of this pipeline: {output:?}")
+                }
             }
             orders.push(format!("{output:?}"));
         }

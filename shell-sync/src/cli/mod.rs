@@ -18,9 +18,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 
 pub use error::{CliError, ErrorKind, plain, styled};
 pub use exit::Exit;
-pub use run_args::{At, EventsTo, ExecutorArg, RunArgs, RunRequest};
-pub use runs_args::{EventsArgs, LogArgs, LsArgs, PruneArgs, RebuildArgs, ShowArgs};
-pub use secret::{MIN_BYTES as MIN_SECRET_BYTES, SecretSource};
+pub use run_args::{At, Earlier, EventsTo, ExecutorArg, Resume, RunArgs, RunRequest};
+pub use runs_args::{EventsArgs, LogArgs, LsArgs, PruneArgs, RebuildArgs, ShellArgs, ShowArgs};
+pub use secret::{MIN_BYTES as MIN_SECRET_BYTES, SecretArg, SecretSource};
 pub use spec::{Spec, SpecLimits, SpecResume};
 pub use suggest::suggest;
 
@@ -104,7 +104,8 @@ enum Verb {
     /// Run the pipeline, or some of its jobs with all that they need
     #[command(after_help = "Examples:\n  quire-ci run\n  quire-ci run test -j2 --keep-going\n  \
         quire-ci run --at index                            what is staged, checked out afresh\n  \
-        quire-ci run deploy --secret TOKEN=env:MY_TOKEN --param to=staging\n\n\
+        quire-ci run deploy --secret TOKEN=env:MY_TOKEN --param to=staging\n  \
+        quire-ci run --shell-on-fail                       a shell where a command fails\n\n\
         Exit code 0 complete, 1 a job failed, 2 usage, pipeline or record error, 128+n ended by signal n.")]
     Run(Box<RunArgs>),
 
@@ -144,6 +145,21 @@ enum Verb {
         after_help = "Example:\n  quire-ci events\n  quire-ci events 12 | jq -r 'select(.type == \"sh_started\").cmd'"
     )]
     Events(EventsArgs),
+
+    /// Open a shell where a command failed: its directory, its environment, the command in its history
+    #[command(
+        after_help = "Examples:\n  quire-ci shell                    the command that failed the last failed run\n  \
+        quire-ci shell 12 test/3          the third command of job test in run 12\n  \
+        quire-ci shell last deploy --secret TOKEN=env:MY_TOKEN\n\n\
+        The shell is yours ($SHELL) if that is bash, zsh or fish, else bash or sh. Your start files run; its history is \
+        kept apart from yours. Directory and variables are what the record says that the pipeline gave, on top of your \
+        environment; a checkout that was kept (run --at) is entered with its clean environment. A variable whose value \
+        the record hides (***) is left unset unless --secret gives it. Nothing is recorded, and what the run left \
+        running is gone.\n\n\
+        Exit code 0 once the shell has ended, however it did; 2 if the run, the job, the command or its directory is \
+        not there; 128+n ended by signal n."
+    )]
+    Shell(ShellArgs),
 
     /// Make the database's rows anew from the run directories
     #[command(
@@ -188,22 +204,27 @@ impl Context {
     }
 
     /// The data directory that was named, else the workspace's; made if there is none.
+    pub fn data(&self) -> Result<DataDir, CliError> {
+        match &self.data_dir {
+            Some(dir) => Ok(DataDir::open(dir)?),
+            None => Ok(DataDir::of_workspace(&self.folder()?)?),
+        }
+    }
+
+    /// The workspace's folder, absolute.
     ///
     /// The runs of a workspace stay within reach while it has no pipeline, as on a branch from before there was one: then it is
     /// the nearest folder upwards that has runs.
-    pub fn data(&self) -> Result<DataDir, CliError> {
-        if let Some(dir) = &self.data_dir {
-            return Ok(DataDir::open(dir)?);
-        }
+    pub fn folder(&self) -> Result<PathBuf, CliError> {
         let error = match self.find()? {
-            Ok(workspace) => return Ok(DataDir::of_workspace(&workspace.root)?),
+            Ok(workspace) => return Ok(workspace.root),
             Err(error) => error,
         };
         if let WorkspaceError::NoPipeline { folder, upwards } = &error {
             let has_runs = |folder: &&Path| DataDir::default_path(folder).is_ok_and(|path| path.is_dir());
             let above = if *upwards { usize::MAX } else { 1 };
             if let Some(folder) = folder.ancestors().take(above).find(has_runs) {
-                return Ok(DataDir::of_workspace(folder)?);
+                return Ok(folder.to_owned());
             }
         }
         Err(self.explain(error))
@@ -301,6 +322,7 @@ fn dispatch(context: &Context, verb: Option<Verb>) -> Result<Exit, CliError> {
         Some(Verb::Show(args)) => commands::show::run(context, &args),
         Some(Verb::Log(args)) => commands::log::run(context, &args),
         Some(Verb::Events(args)) => commands::events::run(context, &args),
+        Some(Verb::Shell(args)) => commands::shell::run(context, &args),
         Some(Verb::Rebuild(args)) => commands::rebuild::run(context, &args),
         Some(Verb::Prune(args)) => commands::prune::run(context, &args),
         Some(Verb::Doctor) => commands::doctor::run(context),

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use quire_core::replay::Extent;
 
 use super::error::CliError;
 use super::secret::{SecretArg, SecretSource};
@@ -46,6 +47,11 @@ pub struct RunArgs {
     #[arg(long = "param", value_name = "KEY=VALUE", value_parser = parse_param)]
     pub params: Vec<(String, String)>,
 
+    /// Once the run has failed, open a shell where its first command failed: same directory, same environment, the command in
+    /// the shell's history (needs a terminal; what the run left running has been ended)
+    #[arg(long)]
+    pub shell_on_fail: bool,
+
     /// Show failures and the summary only
     #[arg(short, long)]
     pub quiet: bool,
@@ -57,6 +63,20 @@ pub struct RunArgs {
     /// Where the event stream goes besides the record: null, stdout or a file [default: null]
     #[arg(long, value_name = "null|stdout|PATH", value_parser = parse_events)]
     pub events: Option<EventsTo>,
+
+    /// Go on with a run that failed or died: what succeeded is answered from its record, the rest runs [RUN default: last]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "last", group = "replaying")]
+    #[arg(conflicts_with_all = ["at", "seed"])]
+    pub resume: Option<String>,
+
+    /// Run the jobs that failed and all downstream of them afresh, the others are answered [RUN default: last-failed]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "last-failed", group = "replaying")]
+    #[arg(conflicts_with_all = ["at", "seed"])]
+    pub failed: Option<String>,
+
+    /// With --resume or --failed: even if the work tree or the pipeline has changed since
+    #[arg(long, requires = "replaying")]
+    pub force: bool,
 
     /// Make D the run directory and touch no database
     #[arg(long, value_name = "D")]
@@ -171,6 +191,8 @@ pub struct RunRequest {
     pub secrets: BTreeMap<String, SecretSource>,
     /// `rt.params`.
     pub params: BTreeMap<String, String>,
+    /// Open a shell for the first command that fails a job.
+    pub shell_on_fail: bool,
     /// Failures and summary only.
     pub quiet: bool,
     /// The summary as JSON.
@@ -201,8 +223,28 @@ pub struct RunRequest {
     pub env: BTreeMap<String, String>,
     /// Bounds.
     pub limits: SpecLimits,
-    /// The run to resume.
-    pub resume: Option<SpecResume>,
+    /// The run to go on with.
+    pub resume: Option<Resume>,
+}
+
+/// A run to go on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resume {
+    /// Which.
+    pub run: Earlier,
+    /// How much of it answers.
+    pub extent: Extent,
+    /// Whatever has changed since.
+    pub force: bool,
+}
+
+/// Where an earlier run is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Earlier {
+    /// The run that RUN means.
+    Named(String),
+    /// A directory that the server names. It has seen to the workspace.
+    Given(SpecResume),
 }
 
 impl RunArgs {
@@ -252,6 +294,7 @@ impl RunArgs {
             recorded_executor: spec.executor,
             secrets,
             params,
+            shell_on_fail: self.shell_on_fail,
             quiet: self.quiet,
             json: self.json,
             events: self.events.unwrap_or_default(),
@@ -267,8 +310,17 @@ impl RunArgs {
             pushed_at_ms: spec.pushed_at_ms,
             env: spec.env,
             limits: spec.limits,
-            resume: spec.resume,
+            resume: resume(self.resume, self.failed, self.force, spec.resume),
         })
+    }
+}
+
+fn resume(resume: Option<String>, failed: Option<String>, force: bool, given: Option<SpecResume>) -> Option<Resume> {
+    match (resume, failed, given) {
+        (Some(run), _, _) => Some(Resume { run: Earlier::Named(run), extent: Extent::Resume, force }),
+        (None, Some(run), _) => Some(Resume { run: Earlier::Named(run), extent: Extent::Failed, force }),
+        (None, None, Some(given)) => Some(Resume { run: Earlier::Given(given), extent: Extent::Resume, force: true }),
+        (None, None, None) => None,
     }
 }
 
@@ -329,6 +381,7 @@ mod tests {
             "x/events.jsonl",
             "--out-dir",
             "x",
+            "--shell-on-fail",
             "--seed",
             "7",
             "--",
@@ -337,6 +390,7 @@ mod tests {
         ]);
         assert_eq!(all.jobs, ["build", "test"]);
         assert_eq!((all.slots, all.keep_going, all.quiet, all.clean), (4, true, true, true));
+        assert!(all.shell_on_fail && !request(&[]).shell_on_fail);
         assert_eq!(all.at, Some(At::Rev("HEAD~2".into())));
         assert_eq!(all.executor.map(ExecutorArg::as_str), Some("host"));
         assert_eq!(all.secrets["T"], SecretSource::Env("TOKEN".into()));

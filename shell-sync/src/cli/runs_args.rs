@@ -1,4 +1,4 @@
-//! The options of the verbs that look at runs which were: ls, show, log, events, rebuild, prune.
+//! The options of the verbs that look at runs which were: ls, show, log, events, shell, rebuild, prune.
 
 use clap::Args;
 
@@ -56,6 +56,26 @@ pub struct EventsArgs {
     /// A run: its number, last, last-failed, or the beginning of its id or of its commit's
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
+}
+
+/// Options of `shell`.
+#[derive(Debug, Clone, Args)]
+pub struct ShellArgs {
+    /// A run: its number, last, last-failed, or the beginning of its id or of its commit's
+    #[arg(value_name = "RUN", default_value = "last-failed")]
+    pub run: String,
+
+    /// A job, or one command of it: JOB/N counts from 1 [default: the only job that failed, and the command that failed it]
+    #[arg(value_name = "JOB[/N]")]
+    pub job: Option<String>,
+
+    /// Set variable NAME, whose value the record hides, from an environment variable or a file (repeatable)
+    #[arg(long = "secret", value_name = "NAME=env:VAR|file:PATH")]
+    pub secrets: Vec<String>,
+
+    /// Begin with the short, documented environment of `run --clean` instead of yours
+    #[arg(long)]
+    pub clean: bool,
 }
 
 /// Options of `rebuild`.

@@ -12,6 +12,7 @@ pub mod ls;
 pub mod prune;
 pub mod rebuild;
 pub mod run;
+pub mod shell;
 pub mod show;
 pub mod validate;
 

@@ -1,17 +1,23 @@
 //! `run`: the pipeline here and now. Gathers the facts, wires engine, driver, record and view, and tells how it ended.
 
+mod earlier;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use quire_core::digest::Digest;
 use quire_core::engine::{Answer, Config, Engine, Limits, Output};
 use quire_core::ids::RunId;
 use quire_core::redact::SecretSet;
 use quire_core::wire::RunOutcome;
 
+use self::earlier::EarlierRun;
+use super::shell::{self, Watched};
 use crate::cli::{At, CliError, Color, Context, EventsTo, ExecutorArg, Exit, RunArgs, RunRequest, Spec, SpecLimits};
 use crate::clock;
 use crate::git::{self, Checkout, Head};
@@ -37,8 +43,15 @@ pub fn run(context: &Context, args: RunArgs) -> Result<Exit, CliError> {
     let request = args.request(spec)?;
     let workspace = context.workspace()?;
     refuse_what_has_not_landed(&request)?;
+    if request.shell_on_fail {
+        shell::needs_terminal()?;
+    }
     check_jobs(&workspace, &request)?;
-    Run::prepare(context, &request, workspace)?.drive(context, &request)
+    let earlier = match &request.resume {
+        Some(resume) => EarlierRun::find(context, &request, resume, &workspace)?,
+        None => (None, Vec::new()),
+    };
+    Run::prepare(context, &request, workspace, earlier)?.drive(context, &request)
 }
 
 fn refuse_what_has_not_landed(request: &RunRequest) -> Result<(), CliError> {
@@ -46,9 +59,6 @@ fn refuse_what_has_not_landed(request: &RunRequest) -> Result<(), CliError> {
         return Err(CliError::usage("containers have not landed yet")
             .at("--executor container")
             .help("run on this machine: --executor host"));
-    }
-    if request.resume.is_some() {
-        return Err(CliError::usage("resuming a run has not landed yet").at("--spec -"));
     }
     Ok(())
 }
@@ -84,15 +94,23 @@ struct Run {
     secret_set: SecretSet,
     work_tree: Option<Background>,
     notes: Vec<String>,
+    earlier: Option<EarlierRun>,
 }
 
 impl Run {
-    fn prepare(context: &Context, request: &RunRequest, workspace: Workspace) -> Result<Run, CliError> {
+    fn prepare(
+        context: &Context,
+        request: &RunRequest,
+        workspace: Workspace,
+        (mut earlier, told): (Option<EarlierRun>, Vec<String>),
+    ) -> Result<Run, CliError> {
         let now = clock::now();
         // First of all, as a short run waits for nothing longer than for git's view of the work tree.
-        let early = match request.at {
-            None => Some(look_at_work_tree(&workspace)?),
-            Some(_) => None,
+        let early = match (request.at.is_some(), earlier.as_mut().and_then(|earlier| earlier.work_tree.take())) {
+            (true, _) => None,
+            (false, None) => Some(look_at_work_tree(&workspace)?),
+            // A resume has looked already.
+            (false, Some(found)) => Some(in_background(move || found)?),
         };
         let run_id = RunId::new(&request.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()));
         let repo = request.repo.clone().unwrap_or_else(|| workspace.name());
@@ -137,11 +155,17 @@ impl Run {
             Some(early) => Some(early),
             None => Some(look_at_work_tree(&workspace)?),
         };
-        let notes = checkout.iter().flat_map(|checkout| checkout.notes.clone()).collect();
+        let notes = checkout.iter().flat_map(|checkout| checkout.notes.clone());
+        let notes = notes.chain(told).collect();
         let number = request.number.or_else(|| rows.as_ref().and_then(|rows| rows.number(NUMBER_WAIT)));
+        let in_database = rows.is_some();
+        let mut record = LiveRecord::new(dir, log, copy, rows);
+        if let Some(earlier) = &earlier {
+            record.resume(earlier.files.clone());
+        }
         Ok(Run {
-            in_database: rows.is_some(),
-            record: LiveRecord::new(dir, log, copy, rows),
+            in_database,
+            record,
             env: environment(request),
             run_id,
             workspace,
@@ -153,12 +177,17 @@ impl Run {
             secret_set,
             work_tree,
             notes,
+            earlier,
         })
     }
 
     fn drive(mut self, context: &Context, request: &RunRequest) -> Result<Exit, CliError> {
         let source = self.workspace.source().map_err(|error| context.explain(error))?;
-        let mut engine = Engine::new(self.config(request, source), clock::now());
+        let mut config = self.config(request, source);
+        if let Some(earlier) = self.earlier.take() {
+            earlier.resume(&mut config);
+        }
+        let mut engine = Engine::new(config, clock::now());
         let options = self.view_options(context, request);
         let mut view = ui::choose(&options);
         for note in std::mem::take(&mut self.notes) {
@@ -173,6 +202,7 @@ impl Run {
             Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone(), self.secret_set.clone());
         let mut questions = Asked(self.workspace.files());
         let work_tree = self.work_tree.take();
+        let mut watched = Watched::new(&mut engine, request.shell_on_fail);
         let surroundings = Surroundings {
             record: &mut self.record,
             view: view.as_mut(),
@@ -180,9 +210,16 @@ impl Run {
             signals: Some(&mut signals),
             background: work_tree,
         };
-        let ended = process::drive(&mut engine, setup, surroundings)
+        let ended = process::drive(&mut watched, setup, surroundings)
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
-        self.conclude(ended, &engine, view.as_mut(), options.mode, context)
+        let failed = watched.failed();
+        let wants_shell = request.shell_on_fail && ended.outcome == RunOutcome::Failed && ended.signal.is_none();
+        let (workspace, env) = (self.workspace.root.clone(), self.env.clone());
+        let exit = self.conclude(ended, &engine, view.as_mut(), options.mode, context)?;
+        if wants_shell {
+            shell::after_run(context, failed, &workspace, env, &mut signals);
+        }
+        Ok(exit)
     }
 
     fn config(&self, request: &RunRequest, source: quire_core::engine::Source) -> Config {
@@ -217,6 +254,7 @@ impl Run {
             },
             fingerprint_follows: true,
             executor_forced: request.executor.is_some(),
+            replay: None,
         }
     }
 
@@ -294,14 +332,26 @@ impl Run {
 /// Git's view of the work tree, found while the jobs run.
 fn look_at_work_tree(workspace: &Workspace) -> Result<Background, CliError> {
     let folder = workspace.root.clone();
-    let look = move || match git::work_tree(&folder) {
-        Ok(tree) => Discovered {
-            fingerprint: tree.fingerprint,
-            dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
-        },
-        Err(_) => Discovered::default(),
-    };
+    in_background(move || work_tree(&folder))
+}
+
+fn in_background(look: impl FnOnce() -> Discovered + Send + 'static) -> Result<Background, CliError> {
     Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
+}
+
+/// The state of the work tree. Its path counts: what commands left in one place is not in another.
+fn work_tree(folder: &Path) -> Discovered {
+    let Ok(tree) = git::work_tree(folder) else { return Discovered::default() };
+    let placed = |fingerprint: String| {
+        let mut digest = Digest::new();
+        digest.field(absolute(folder).as_os_str().as_bytes());
+        digest.field(fingerprint.as_bytes());
+        digest.hex()
+    };
+    Discovered {
+        fingerprint: tree.fingerprint.map(placed),
+        dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
+    }
 }
 
 /// The workspace answers scripts.
@@ -323,17 +373,20 @@ fn resolve_secrets(request: &RunRequest) -> Result<BTreeMap<String, Vec<u8>>, Cl
 
 /// The base environment of commands: the caller's, or the short one, less the sources of secrets, plus what a spec gives.
 fn environment(request: &RunRequest) -> BTreeMap<OsString, OsString> {
-    let hidden: Vec<&str> = request.secrets.values().filter_map(|source| source.env_name()).collect();
-    let is_kept = |name: &OsString| {
-        let Some(name) = name.to_str() else { return !request.clean };
-        if hidden.contains(&name) {
-            return false;
-        }
-        !request.clean || CLEAN_ENVIRONMENT.contains(&name) || name.starts_with("LC_")
-    };
-    let mut env: BTreeMap<OsString, OsString> = std::env::vars_os().filter(|(name, _)| is_kept(name)).collect();
+    let hidden = request.secrets.values().filter_map(|source| source.env_name());
+    let mut env = base_environment(request.clean, &hidden.map(str::to_owned).collect::<Vec<_>>());
     env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
     env
+}
+
+/// The caller's environment, or the short one (`clean`), less the variables that are `hidden`.
+pub fn base_environment(clean: bool, hidden: &[String]) -> BTreeMap<OsString, OsString> {
+    let is_kept = |name: &OsString| match name.to_str() {
+        None => !clean,
+        Some(name) if hidden.iter().any(|hidden| hidden == name) => false,
+        Some(name) => !clean || CLEAN_ENVIRONMENT.contains(&name) || name.starts_with("LC_"),
+    };
+    std::env::vars_os().filter(|(name, _)| is_kept(name)).collect()
 }
 
 /// Where `--events` sends the stream, besides the record.

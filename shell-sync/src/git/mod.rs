@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 pub use checkout::{Checkout, checkout};
 pub use head::{Head, Repository, head};
-pub use status::{WorkTree, watch, work_tree};
+pub use status::{WorkTree, newer_file, watch, work_tree};
 
 /// What git tells its children about the repository that it works on (`git rev-parse --local-env-vars`), and what bends paths.
 /// Without these gone, a quire-ci that a hook starts would look at the hook's repository and index wherever it is pointed.

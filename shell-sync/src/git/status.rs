@@ -7,11 +7,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
 
 use quire_core::digest::Digest;
 
 use super::head::Repository;
-use super::{GitError, git, output};
+use super::{GitError, ask, git, output};
 
 /// Files up to this many bytes count by their content, larger ones by size and time.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -57,6 +58,21 @@ pub fn work_tree(folder: &Path) -> Result<WorkTree, GitError> {
     let status = Status::parse(&output(command, "status")?);
     let fingerprint = fingerprint(&repository.top, &status);
     Ok(WorkTree { modified: status.modified, untracked: status.untracked, fingerprint })
+}
+
+/// A file of the work tree of `folder`, tracked or untracked and not ignored, that was changed after `time`, as people may
+/// read it; of one that is gone its folder's time counts. `None` where there is none.
+pub fn newer_file(folder: &Path, time: SystemTime) -> Result<Option<String>, GitError> {
+    let repository =
+        Repository::find(folder).ok_or_else(|| GitError::NoRepository { folder: folder.display().to_string() })?;
+    let listed = ask(&repository.top, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
+    let is_newer = |path: &&[u8]| {
+        let path = repository.top.join(OsStr::from_bytes(path));
+        let changed = fs::symlink_metadata(&path).or_else(|_| fs::symlink_metadata(path.parent().unwrap_or(&path)));
+        changed.and_then(|meta| meta.modified()).is_ok_and(|modified| modified > time)
+    };
+    let found = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).find(is_newer);
+    Ok(found.map(|path| String::from_utf8_lossy(path).into_owned()))
 }
 
 /// What `git status --porcelain=v2 -z --branch` said (git-status(1), "Porcelain Format Version 2").

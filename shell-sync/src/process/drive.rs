@@ -7,11 +7,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use quire_core::capture::{Captured, Tap};
 use quire_core::engine::{Answer, Engine, GRACE, Input, Output, SpawnFailure};
 use quire_core::ids::{RunId, ShId};
 use quire_core::redact::SecretSet;
 use quire_core::time::{Mono, Now};
-use quire_core::wire::{Event, RunOutcome};
+use quire_core::wire::{Event, RunOutcome, Stream};
 
 use super::background::Background;
 use super::reactor::{Reactor, Watched};
@@ -59,6 +60,28 @@ pub trait Record {
     /// # Errors
     /// Where it cannot be created; the run ends then as for an event.
     fn open_log(&mut self, sh: &ShId) -> io::Result<File>;
+
+    /// Makes the log of `recalled.from`, a command of the run that this one resumes, the log of `recalled.sh`, and reads from it
+    /// what is asked for.
+    ///
+    /// # Errors
+    /// For people: why there is no such log, or why it cannot be taken over or read.
+    fn recall(&mut self, recalled: Recalled<'_>) -> Result<Captured, String> {
+        Err(format!("there is no earlier run that has {}", recalled.from))
+    }
+}
+
+/// The fields of a [`Output::Recall`].
+#[derive(Debug, Clone, Copy)]
+pub struct Recalled<'a> {
+    /// The command of this run.
+    pub sh: &'a ShId,
+    /// The command of the earlier run.
+    pub from: &'a ShId,
+    /// What the answer keeps of its output; nothing where nobody wants it.
+    pub tap: Option<Tap>,
+    /// As its end was recorded.
+    pub no_eol: &'a [Stream],
 }
 
 /// Who answers what scripts ask of the workspace.
@@ -225,6 +248,10 @@ impl Driver<'_> {
             Output::Spawn { sh, command, capture } => {
                 let record = &mut *self.record;
                 self.reactor.spawn(sh, command, &capture, |sh| record.open_log(sh));
+            }
+            Output::Recall { sh, from, tap, no_eol } => {
+                let captured = self.record.recall(Recalled { sh: &sh, from: &from, tap, no_eol: &no_eol });
+                self.fact(Input::Recalled { sh, captured });
             }
             Output::Signal { sh, signal } => self.reactor.signal(&sh, signal),
             Output::CloseOutput { sh } => self.reactor.close_output(&sh, self.view),

@@ -5,9 +5,11 @@
 //! - `spawn`: starting a command. `sweep`: ending what commands left; `left_behind`: what a
 //!   dead run left. `procfs`: what /proc tells of others.
 //! - `signals`, `background`: what else wakes the loop.
+//! - `foreground`: after the loop, a person's shell.
 
 mod background;
 mod drive;
+mod foreground;
 mod left_behind;
 mod procfs;
 mod reactor;
@@ -17,7 +19,8 @@ mod spawn;
 mod sweep;
 
 pub use background::{Background, Discovered};
-pub use drive::{Ended, Machine, Questions, Record, Setup, Surroundings, drive};
+pub use drive::{Ended, Machine, Questions, Recalled, Record, Setup, Surroundings, drive};
+pub use foreground::wait_in_foreground;
 pub use left_behind::{LeftBehind, end_left_behind};
 pub use signals::Signals;
 pub use sweep::become_subreaper;

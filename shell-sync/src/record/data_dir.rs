@@ -16,6 +16,9 @@ use super::run_dir::RunDir;
 use super::run_files::{RunFiles, names};
 use crate::store::{Store, StoreError};
 
+/// The database's name in its data directory.
+pub(super) const DATABASE: &str = "quire.db";
+
 /// Longest slug of a workspace's name, and longest name of a run directory, in bytes.
 const SLUG_BYTES: usize = 40;
 const RUN_NAME_BYTES: usize = 200;
@@ -57,11 +60,12 @@ impl DataDir {
     /// Writes the file `workspace`, for people who find the directory.
     fn note_workspace(&self, workspace: &Path) -> Result<(), RecordError> {
         let note = self.path.join("workspace");
-        if note.exists() {
-            return Ok(());
-        }
         let mut text = workspace.as_os_str().as_bytes().to_vec();
         text.push(b'\n');
+        // One that was cut short by a kill is written again.
+        if fs::metadata(&note).is_ok_and(|meta| meta.len() == text.len() as u64) {
+            return Ok(());
+        }
         fs::write(&note, text).map_err(|source| RecordError::write(&note, source))
     }
 
@@ -86,7 +90,7 @@ impl DataDir {
 
     /// Where the database is.
     pub fn database(&self) -> PathBuf {
-        self.path.join("quire.db")
+        self.path.join(DATABASE)
     }
 
     /// Opens the database.
@@ -194,6 +198,11 @@ mod tests {
         assert_eq!(data.workspace(), None);
         data.note_workspace(dir.path()).unwrap();
         assert_eq!(data.workspace().as_deref(), Some(dir.path()));
+        for cut in ["", "/"] {
+            fs::write(data.path().join("workspace"), cut).unwrap();
+            data.note_workspace(dir.path()).unwrap();
+            assert_eq!(data.workspace().as_deref(), Some(dir.path()), "cut short by a kill to {cut:?}");
+        }
         for bad in ["", "..", ".new-x", "a/b"] {
             assert!(matches!(data.run(&RunId::new(bad)), Err(RecordError::RunName(_))), "{bad:?}");
         }

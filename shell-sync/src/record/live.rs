@@ -1,13 +1,15 @@
 //! The record of a run that goes on: the event file first, then whoever else reads the stream, then the rows.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 
+use quire_core::capture::Captured;
 use quire_core::ids::ShId;
+use quire_core::replay::Recall;
 use quire_core::wire::{Event, FailureKind, encode};
 
-use super::{EventLog, RunDir};
-use crate::process::Record;
+use super::{EventLog, RunDir, RunFiles};
+use crate::process::{Recalled, Record};
 use crate::store::{Finished, RowWriter};
 
 /// A run directory that is written, and what follows it.
@@ -20,12 +22,32 @@ pub struct LiveRecord {
     buffer: Vec<u8>,
     ends: Vec<usize>,
     copy_failure: Option<String>,
+    /// The run that this one resumes.
+    earlier: Option<RunFiles>,
+    /// What is read of its logs at a time.
+    piece: Vec<u8>,
 }
 
 impl LiveRecord {
     /// Writes to `dir` and its event file `log`, then to `copy`, then tells `rows`.
     pub fn new(dir: RunDir, log: EventLog, copy: Option<Box<dyn Write>>, rows: Option<RowWriter>) -> LiveRecord {
-        LiveRecord { dir, log, copy, rows, buffer: Vec::new(), ends: Vec::new(), copy_failure: None }
+        LiveRecord {
+            dir,
+            log,
+            copy,
+            rows,
+            buffer: Vec::new(),
+            ends: Vec::new(),
+            copy_failure: None,
+            earlier: None,
+            piece: Vec::new(),
+        }
+    }
+
+    /// Takes logs over from this run where the engine orders it.
+    pub fn resume(&mut self, earlier: RunFiles) {
+        self.earlier = Some(earlier);
+        self.piece = vec![0; 64 * 1024];
     }
 
     /// Why the copy of the stream ended early, for people.
@@ -70,5 +92,23 @@ impl Record for LiveRecord {
 
     fn open_log(&mut self, sh: &ShId) -> io::Result<File> {
         self.dir.open_log(sh).map_err(io::Error::other)
+    }
+
+    fn recall(&mut self, recalled: Recalled<'_>) -> Result<Captured, String> {
+        let log = self.earlier.as_ref().and_then(|earlier| earlier.log(recalled.from));
+        let log = log.ok_or_else(|| "no run is resumed".to_owned())?;
+        self.dir.take_over(&log, recalled.sh).map_err(|error| error.to_string())?;
+        let Some(tap) = recalled.tap else { return Ok(Captured::default()) };
+        let mut recall = Recall::new(tap, recalled.no_eol.to_vec());
+        let told = |error: io::Error| format!("{}: {error}", log.display());
+        let mut file = File::open(&log).map_err(told)?;
+        loop {
+            match file.read(&mut self.piece) {
+                Ok(0) => return recall.finish(),
+                Ok(count) => recall.push(self.piece.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(told(error)),
+            }
+        }
     }
 }

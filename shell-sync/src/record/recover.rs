@@ -5,21 +5,24 @@
 //! brought from elsewhere is found the same way. Runs that are known need a look only while they are active.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use quire_core::ids::RunId;
 use quire_core::wire::FailureKind;
 
-use super::data_dir::DataDir;
+use super::data_dir::{DATABASE, DataDir};
 use super::error::RecordError;
 use super::ingest::{BadLine, Ingested, ingest};
 use super::lock::{Claim, RunLock};
 use super::retention::{GONE, remove_tree};
 use super::run_dir::UNBORN;
+use super::run_files::names;
 use crate::process::{LeftBehind, end_left_behind};
-use crate::store::{Bulk, Numbering, Store};
+use crate::store::{self, Bulk, Numbering, Store};
 
-/// A directory that never became a run's is left alone for so long.
+/// A directory that never became a run's, and a database that was never made whole, are left alone for so long: their maker
+/// may live.
 const UNBORN_FOR: Duration = Duration::from_secs(3600);
 
 /// What was done about a data directory's dead runs.
@@ -133,20 +136,30 @@ impl DataDir {
         }
     }
 
-    /// Ends removals that were cut short, and sweeps out directories that never became a run's.
+    /// Ends removals that were cut short, and sweeps out what was never made whole.
     fn finish_removals(&self, store: &mut Store, others: &[String]) -> Result<(), RecordError> {
         for name in others {
             let path = self.runs().join(name);
             if let Some(id) = name.strip_prefix(GONE) {
                 store.delete_run(&RunId::new(id))?;
                 let _ = remove_tree(&path);
-            } else if name.starts_with(UNBORN) {
-                let made = fs::metadata(&path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-                if SystemTime::now().duration_since(made).is_ok_and(|age| age > UNBORN_FOR) {
-                    let _ = remove_tree(&path);
-                }
+            } else if name.starts_with(UNBORN) && is_left(&path) {
+                let _ = remove_tree(&path);
+            }
+        }
+        let unborn_database = format!("{DATABASE}{}", store::UNBORN);
+        for name in names(self.path())?.iter().filter(|name| name.starts_with(&unborn_database)) {
+            let path = self.path().join(name);
+            if is_left(&path) {
+                let _ = fs::remove_file(path);
             }
         }
         Ok(())
     }
+}
+
+/// Whether something half made is so old that its maker must be dead.
+fn is_left(path: &Path) -> bool {
+    let made = fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    SystemTime::now().duration_since(made).is_ok_and(|age| age > UNBORN_FOR)
 }

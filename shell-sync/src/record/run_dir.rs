@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quire_core::ids::{JobId, ShId};
 
@@ -72,15 +72,9 @@ impl RunDir {
         (mine.dev(), mine.ino()) == (theirs.dev(), theirs.ino())
     }
 
-    /// Makes and opens the log of a command, empty. The folder of its job is made with its first.
+    /// Makes and opens the log of a command, empty.
     pub fn open_log(&mut self, sh: &ShId) -> Result<File, RecordError> {
-        let path = self.files.log(sh).ok_or_else(|| RecordError::JobName(sh.job.clone()))?;
-        if !self.jobs_with_folder.contains(&sh.job) {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).map_err(|source| RecordError::write(folder, source))?;
-            }
-            self.jobs_with_folder.insert(sh.job.clone());
-        }
+        let path = self.place_of_log(sh)?;
         let mut open = OpenOptions::new();
         open.write(true).create_new(true);
         let opened = match open.open(&path) {
@@ -91,6 +85,36 @@ impl RunDir {
             opened => opened,
         };
         opened.map_err(|source| RecordError::write(&path, source))
+    }
+
+    /// Makes the log of another run's command that of a command of this one: the same file where both are on one file system.
+    /// It is written by no one any more, and stays while one of the two runs does.
+    pub fn take_over(&mut self, log: &Path, sh: &ShId) -> Result<(), RecordError> {
+        let path = self.place_of_log(sh)?;
+        let linked = match fs::hard_link(log, &path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&path).and_then(|()| fs::hard_link(log, &path))
+            }
+            linked => linked,
+        };
+        match linked {
+            Ok(()) => Ok(()),
+            Err(source) if source.kind() == ErrorKind::NotFound => Err(RecordError::read(log, source)),
+            // Another file system, or one without links.
+            Err(_) => fs::copy(log, &path).map(|_| ()).map_err(|source| RecordError::write(&path, source)),
+        }
+    }
+
+    /// Where the log of a command belongs. The folder of its job is made with its first.
+    fn place_of_log(&mut self, sh: &ShId) -> Result<PathBuf, RecordError> {
+        let path = self.files.log(sh).ok_or_else(|| RecordError::JobName(sh.job.clone()))?;
+        if !self.jobs_with_folder.contains(&sh.job) {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(|source| RecordError::write(folder, source))?;
+            }
+            self.jobs_with_folder.insert(sh.job.clone());
+        }
+        Ok(path)
     }
 }
 

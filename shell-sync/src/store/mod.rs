@@ -23,6 +23,7 @@ use rusqlite::Connection;
 pub use batch::Batch;
 pub use bulk::{Bulk, Numbering};
 pub use error::{SelectError, StoreError};
+pub(crate) use open::UNBORN;
 pub use puts::NewRun;
 pub use queries::{RunFilter, RunRecord};
 pub use writer::{Chores, Finished, RowWriter};

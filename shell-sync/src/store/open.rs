@@ -23,6 +23,9 @@ const CHECKPOINT_PAGES: u32 = 256;
 /// What a large transaction may leave of the WAL once it is written back.
 const MAX_WAL_BYTES: u32 = 4 << 20;
 
+/// Follows the database's name in that of one that is being made. Who is killed over it leaves it there.
+pub(crate) const UNBORN: &str = ".new-";
+
 /// Statements kept prepared.
 const CACHED_STATEMENTS: usize = 32;
 
@@ -87,7 +90,7 @@ fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
 /// Makes a new database at `path`, unless another program was quicker.
 fn create(path: &Path) -> Result<(), StoreError> {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".new-{}", uuid::Uuid::now_v7().simple()));
+    name.push(format!("{UNBORN}{}", uuid::Uuid::now_v7().simple()));
     let beside = Path::new(&name);
     let made = fill(beside).map_err(|error| StoreError::new(path, error)).and_then(|()| {
         match fs::hard_link(beside, path) {

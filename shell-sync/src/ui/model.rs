@@ -34,6 +34,8 @@ pub struct Job {
     pub row: JobRow,
     /// Commands begun, of all attempts.
     pub commands: u32,
+    /// Commands that an earlier run's record answered.
+    pub replayed: u32,
     /// Commands that run now, by index.
     pub open: BTreeMap<u32, ShRow>,
     failed: VecDeque<ShRow>,
@@ -172,7 +174,9 @@ impl Model {
         let now = row.state;
         match self.jobs.get_mut(index) {
             Some(job) => job.row = row,
-            None => self.jobs.push(Job { row, commands: 0, open: BTreeMap::new(), failed: VecDeque::new() }),
+            None => {
+                self.jobs.push(Job { row, commands: 0, replayed: 0, open: BTreeMap::new(), failed: VecDeque::new() })
+            }
         }
         if was != Some(now) {
             self.running.retain(|&running| running != index);
@@ -206,6 +210,7 @@ impl Model {
             return;
         }
         job.open.remove(&row.n);
+        job.replayed += u32::from(row.replayed);
         if row.exit_code != Some(0) {
             if job.failed.len() == FAILED_KEPT {
                 job.failed.pop_front();

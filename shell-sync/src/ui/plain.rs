@@ -113,6 +113,8 @@ impl<W: Write> View for PlainView<W> {
             EventKind::ShFinished(finished) => {
                 if let Some(error) = &finished.error {
                     self.say(&finished.job_id, ": ", &error.message);
+                } else if finished.replayed {
+                    self.say(&finished.job_id, ": ", "replayed");
                 }
             }
             EventKind::JobStarted(_)

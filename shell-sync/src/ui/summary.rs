@@ -165,7 +165,12 @@ impl<'a> Summary<'a> {
             symbol,
             tone,
             name: one_line(job.row.job_id.as_str()),
-            state: words::state(&job.row),
+            state: match job.replayed {
+                replayed if replayed > 0 && !job.row.replayed => {
+                    format!("{}, {replayed} of {} replayed", words::state(&job.row), job.commands)
+                }
+                _ => words::state(&job.row),
+            },
             time: duration.map_or_else(|| "-".to_owned(), span::duration),
             span: offset.zip(duration).map(|(from, long)| (from, from.saturating_add(long))),
             why: words::skip(&job.row),
@@ -186,7 +191,7 @@ impl<'a> Summary<'a> {
             .map(|sh| {
                 let id = one_line(&format!("{}/{}", sh.job_id, sh.n));
                 let time = words::sh_duration(sh).unwrap_or_else(|| "-".to_owned());
-                [id, words::ending(sh), time, one_line(&sh.cmd)]
+                [id, words::ending_or_replay(sh), time, one_line(&sh.cmd)]
             })
             .collect();
         let widest =
@@ -221,7 +226,17 @@ impl<'a> Summary<'a> {
                 lines.push(self.failure_title(job));
             }
         }
+        if !lines.is_empty() {
+            lines.extend(self.resume());
+        }
         lines
+    }
+
+    /// The line that tells how to go on with a run that failed, where its record is found again by its number.
+    fn resume(&self) -> Option<String> {
+        let run = self.model.run().filter(|run| run.state == RunState::Failed)?;
+        let (rerun, _) = self.hints.rerun.as_ref().zip(self.hints.log.as_ref())?;
+        Some(self.hint("resume", &format!("{rerun} --resume {}", run.number?)))
     }
 
     /// `✗ test failed at .quire/ci.lua:7: message`
@@ -299,7 +314,19 @@ impl<'a> Summary<'a> {
         if !counts.is_empty() {
             text += &format!(": {}", counts.join(", "));
         }
+        text += &self.replayed().map(|replayed| format!(" ({replayed})")).unwrap_or_default();
         Some(text)
+    }
+
+    /// `2 jobs and 5 commands replayed, 1 command run`; nothing for a run that resumes none.
+    fn replayed(&self) -> Option<String> {
+        self.model.run()?.resumed_from.as_ref()?;
+        let jobs = self.model.count(|row| row.replayed);
+        let commands: u32 = self.model.jobs().iter().map(|job| job.replayed).sum();
+        let begun: u32 = self.model.jobs().iter().map(|job| job.commands).sum();
+        let commands_of = |count: u32| words::count(count as usize, "command", "commands");
+        let whole = if jobs == 0 { String::new() } else { format!("{} and ", words::count(jobs, "job", "jobs")) };
+        Some(format!("{whole}{} replayed, {} run", commands_of(commands), commands_of(begun.saturating_sub(commands))))
     }
 
     /// `1 failed`, `1 failed but allowed`, `2 complete` …, what matters most first.

@@ -35,6 +35,12 @@ pub fn ending(sh: &ShRow) -> String {
     }
 }
 
+/// How a command ended, and whether it is an earlier run's that did.
+pub fn ending_or_replay(sh: &ShRow) -> String {
+    let ending = ending(sh);
+    if sh.replayed { format!("{ending}, replayed") } else { ending }
+}
+
 /// A job's state with what is remarkable about it: `complete, flaky`, `failed, allowed`, `failed after 3 attempts`.
 pub fn state(job: &JobRow) -> String {
     let mut words = job.state.as_str().to_owned();

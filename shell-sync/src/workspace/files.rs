@@ -41,6 +41,7 @@ impl Files {
             Output::Hash { patterns, .. } => Answer::Hash(self.hash(patterns)),
             Output::Emit(_)
             | Output::Spawn { .. }
+            | Output::Recall { .. }
             | Output::Signal { .. }
             | Output::CloseOutput { .. }
             | Output::Sweep { .. }

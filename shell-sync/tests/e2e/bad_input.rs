@@ -4,11 +4,11 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use quire_core::wire::Stream;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
+use crate::disk::Disk;
 use crate::recorded::rows;
 use crate::world::World;
 
@@ -129,54 +129,6 @@ fn a_data_directory_that_cannot_be_made() {
     assert!(!world.workspace().join("ran").exists());
 }
 
-/// A small file system of its own, gone with the test.
-struct Disk(PathBuf);
-
-impl Disk {
-    #[track_caller]
-    fn mounted(place: PathBuf, size: &str) -> Disk {
-        fs::create_dir_all(&place).unwrap();
-        let options = std::ffi::CString::new(format!("size={size},mode=0700")).unwrap();
-        mount("quire-e2e", &place, "tmpfs", MountFlags::NODEV, options.as_c_str())
-            .expect("this test mounts a small tmpfs and needs the right to: run it as root");
-        Disk(place)
-    }
-
-    #[track_caller]
-    fn make_read_only(&self) {
-        rustix::mount::mount_remount(&self.0, MountFlags::RDONLY, c"").unwrap();
-    }
-
-    /// Fills it to the last byte.
-    #[track_caller]
-    fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).unwrap();
-        let mut size = 64 * 1024;
-        while size > 0 {
-            if std::io::Write::write_all(&mut file, &vec![0; size]).is_err() {
-                size /= 2;
-            }
-        }
-    }
-
-    #[track_caller]
-    fn empty(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = unmount(&self.0, UnmountFlags::DETACH);
-    }
-}
-
-/// What to give a world to have its state on the disk.
-fn on(world: &World, disk: &Path) {
-    fs::create_dir_all(world.beside("state")).unwrap();
-    assert_eq!(disk, world.beside("state"));
-}
-
 #[test]
 fn a_data_directory_that_is_read_only() {
     let world = World::new("ci.job('a', function(rt) rt.sh('echo said; touch ran') end)");
@@ -203,7 +155,6 @@ fn a_disk_that_is_full_ends_the_run_and_tears_nothing() {
         ci.job("b", { "a" }, function(rt) rt.sh("touch went-on") end)"#,
     );
     let disk = Disk::mounted(world.beside("state"), "1m");
-    on(&world, &disk.0);
     let said = world.run(2, &[]);
     said.says(&["error:", "record", "make room"]);
     let all = said.out() + &said.err();
@@ -218,7 +169,7 @@ fn a_disk_that_is_full_ends_the_run_and_tears_nothing() {
     assert!(begin.len() > 100_000, "{} bytes", begin.len());
     assert!(begin.chunks(line.len()).all(|chunk| line.starts_with(chunk)), "a log is a beginning of what was printed");
     // Once there is room, all that was recorded is there.
-    rustix::mount::mount_remount(&disk.0, MountFlags::NODEV, c"size=8m").unwrap();
+    disk.resize("8m");
     let listed = world.quire(&["ls"]).ends(0);
     assert!(listed.out().contains("failed"), "{}", listed.out());
     world.is_sound();

@@ -6,6 +6,10 @@ mod bad_input;
 #[cfg(test)]
 mod checkouts;
 #[cfg(test)]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/disk.rs"]
+mod disk;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod faults_logs;
@@ -20,8 +24,18 @@ mod options;
 #[cfg(test)]
 mod past_runs;
 #[cfg(test)]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/recorded.rs"]
 mod recorded;
+#[cfg(test)]
+mod resume;
+#[cfg(test)]
+mod shell;
+#[cfg(test)]
+mod shell_on_fail;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/world.rs"]
 mod world;

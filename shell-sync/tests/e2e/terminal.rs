@@ -14,7 +14,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::world::{World, ends_within, until};
 
 /// A terminal that a quire-ci runs in.
-struct Terminal {
+pub struct Terminal {
     master: OwnedFd,
     child: Child,
     seen: Arc<Mutex<Seen>>,
@@ -27,22 +27,22 @@ struct Seen {
 }
 
 /// How it ended and what it left on the screen.
-struct Left {
-    code: Option<i32>,
-    lines: Vec<String>,
-    bytes: String,
+pub struct Left {
+    pub code: Option<i32>,
+    pub lines: Vec<String>,
+    pub bytes: String,
 }
 
 impl Terminal {
     /// Starts quire-ci as the leader of a session of its own whose controlling terminal this is.
     #[track_caller]
-    fn start(world: &World, args: &[&str], rows: u16, columns: u16) -> Terminal {
+    pub fn start(world: &World, args: &[&str], rows: u16, columns: u16) -> Terminal {
         Terminal::of(world, "exec \"$0\" \"$@\"", args, rows, columns)
     }
 
     /// The same for a line of the shell; `$0` is quire-ci.
     #[track_caller]
-    fn of(world: &World, script: &str, args: &[&str], rows: u16, columns: u16) -> Terminal {
+    pub fn of(world: &World, script: &str, args: &[&str], rows: u16, columns: u16) -> Terminal {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -70,7 +70,7 @@ impl Terminal {
         Terminal { master, child, seen, reader: Some(reader) }
     }
 
-    fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         let columns = seen.parser.screen().size().1.get();
         let mut lines: Vec<String> =
@@ -83,14 +83,19 @@ impl Terminal {
 
     /// Waits until the screen shows each of these at once.
     #[track_caller]
-    fn shows(&self, wanted: &[&str]) {
+    pub fn shows(&self, wanted: &[&str]) {
         until(&format!("{wanted:?} on the screen"), || {
             let text = self.lines().join("\n");
             wanted.iter().all(|wanted| text.contains(wanted)).then_some(())
         });
     }
 
-    fn types(&self, keys: &str) {
+    /// The process that was started.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    pub fn types(&self, keys: &str) {
         File::from(self.master.try_clone().unwrap()).write_all(keys.as_bytes()).unwrap();
     }
 
@@ -100,9 +105,8 @@ impl Terminal {
     }
 
     #[track_caller]
-    fn end(mut self) -> Left {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        assert!(ends_within(pid, std::time::Duration::from_secs(60)), "it hangs: {:#?}", self.lines());
+    pub fn end(mut self) -> Left {
+        assert!(ends_within(self.pid(), std::time::Duration::from_secs(60)), "it hangs: {:#?}", self.lines());
         let code = self.child.wait().unwrap().code();
         self.reader.take().unwrap().join().unwrap();
         let seen = self.seen.lock().unwrap();

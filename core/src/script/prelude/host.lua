@@ -335,6 +335,9 @@ spawn_kinds.retries = nil
 
 local Handle
 
+-- Commands tell where the script asks for them: only while a record answers, for it costs some microseconds each.
+local traced = false
+
 local function command(what, cmd, opts, kinds)
   local request = {}
   if raw_type(cmd) == "string" then
@@ -371,6 +374,7 @@ local function command(what, cmd, opts, kinds)
   else
     request.options = {}
   end
+  if traced then request.file, request.line_number = where() end
   return request
 end
 
@@ -501,6 +505,7 @@ globals.print = log
 local deferred = {}
 
 local function make_rt(facts)
+  traced = facts.traced
   local push = plain(facts.push)
   local rt = {
     id = facts.id,

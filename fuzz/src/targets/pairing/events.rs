@@ -69,8 +69,13 @@ fn kind(input: &mut Input<'_>) -> EventKind {
             fingerprint: input.flag().then(|| text(input)),
         }),
         14..=22 => {
-            let key = input.flag().then(|| text(input));
-            EventKind::ShStarted(ShStarted { job_id, cmd: text(input), key })
+            let flags = input.byte();
+            let key = (flags & 1 != 0).then(|| text(input));
+            let cwd = (flags & 2 != 0).then(|| text(input));
+            let shell = (flags & 4 != 0).then(|| text(input));
+            let value = (flags & 8 != 0).then(|| text(input));
+            let env = if flags & 16 != 0 { BTreeMap::from([(text(input), value)]) } else { BTreeMap::new() };
+            EventKind::ShStarted(ShStarted { job_id, cmd: text(input), key, cwd, env, shell })
         }
         _ => EventKind::ShFinished(sh_finished(job_id, input)),
     }
@@ -111,6 +116,8 @@ fn run_started(input: &mut Input<'_>) -> RunStarted {
         pushed_at_ms: (flags & 32 != 0).then_some(-1),
         params: if flags & 64 != 0 { BTreeMap::from([(text(input), text(input))]) } else { BTreeMap::new() },
         resumed_from: (flags & 128 != 0).then(|| RunId::new("q")),
+        args: if flags & 64 != 0 { vec![text(input), text(input)] } else { Vec::new() },
+        pipeline: (flags & 128 != 0).then(|| text(input)),
     }
 }
 

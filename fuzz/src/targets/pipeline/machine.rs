@@ -134,6 +134,7 @@ impl Machine {
                     self.end(sh, ExitStatus::Code(code));
                 }
             }
+            Output::Recall { .. } => unreachable!("no run is resumed"),
             Output::Signal { sh, .. } => self.end(sh, ExitStatus::Signal(15)),
             Output::CloseOutput { .. } => {}
             Output::Sweep { scope } => self.tell(Input::Swept { scope }),

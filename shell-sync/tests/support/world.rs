@@ -384,6 +384,11 @@ pub fn ends_within(pid: Pid, guard: Duration) -> bool {
 
 /// The living processes whose environment has this entry, with what they run.
 pub fn processes_with(entry: &[u8]) -> Vec<(Pid, String)> {
+    processes_where(|found| found == entry)
+}
+
+/// The living processes whose environment has an entry that is meant, with what they run.
+pub fn processes_where(is_meant: impl Fn(&[u8]) -> bool) -> Vec<(Pid, String)> {
     let mut found = Vec::new();
     for name in fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name()) {
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
@@ -394,7 +399,7 @@ pub fn processes_with(entry: &[u8]) -> Vec<(Pid, String)> {
             bytes
         };
         // A process that has ended has an empty environment, waited for or not.
-        if read("environ").split(|byte| *byte == 0).any(|found| found == entry) {
+        if read("environ").split(|byte| *byte == 0).any(&is_meant) {
             let words = read("cmdline")
                 .split(|byte| *byte == 0)
                 .map(|word| String::from_utf8_lossy(word).into_owned())
