@@ -157,6 +157,7 @@ impl Simulation {
         if self.processes.insert(sh.clone(), process).is_some() {
             violated("a_command_is_started_once", &sh);
         }
+        self.with_output.insert(sh.clone());
         self.dir().logs.insert(sh.clone(), Vec::new());
         let running = self.processes.values().filter(|process| !process.exited).count();
         self.most_running = self.most_running.max(running);

@@ -46,7 +46,12 @@ pub struct Play {
 impl Play {
     /// Of what these bytes say.
     pub fn new(bytes: &[u8]) -> Play {
-        Play { scenario: Scenario::decode(bytes), simulation: None, told: None, tally: Tally::default() }
+        Play::of(Scenario::decode(bytes))
+    }
+
+    /// Of this scenario.
+    pub fn of(scenario: Scenario) -> Play {
+        Play { scenario, simulation: None, told: None, tally: Tally::default() }
     }
 
     /// Plays it to the end.
@@ -68,7 +73,7 @@ impl Play {
             let run_id = simulation.world.config.run_id.clone();
             // Whoever does it may be killed over it; the next one does it then.
             while recover(&mut simulation.machine, &run_id, bytes_a_read) == Err(Killed) {}
-            invariants::check(simulation);
+            invariants::check(simulation, &self.scenario.pipeline);
             self.tally.lives = life;
             self.tally.facts += simulation.facts.len();
             self.tally.reads += simulation.reads;

@@ -105,7 +105,7 @@ pub(super) fn joined(choices: &[u8]) -> Vec<u8> {
     let mut input = Input::new(choices);
     let mut text = input.pick(OPENINGS).to_owned();
     while !input.is_empty() && text.len() < 8 * 1024 {
-        if input.byte() % 4 == 0 {
+        if input.byte().is_multiple_of(4) {
             text.push_str(input.pick(TOPS));
             continue;
         }

@@ -53,7 +53,7 @@ fn percent(bytes: &[u8], kept: &[u8]) -> Vec<u8> {
 fn json(bytes: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
     let quoted = serde_json::Value::from(text).to_string();
-    quoted[1..quoted.len() - 1].as_bytes().to_vec()
+    quoted.as_bytes()[1..quoted.len() - 1].to_vec()
 }
 
 fn base64(bytes: &[u8], alphabet: &[u8; 64], padded: bool) -> Vec<u8> {
