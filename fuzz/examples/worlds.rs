@@ -44,8 +44,10 @@ fn play(from: u64, to: u64) -> ExitCode {
         all.get(all.len() / 2).copied().unwrap_or(0)
     };
     let died = tallies.iter().filter(|tally| tally.lives > 1).count();
+    let facts: usize = tallies.iter().map(|tally| tally.facts).sum();
     println!(
-        "{} worlds in {seconds:.1} s: {:.0} a second; medians: {} facts, {} reads, {} faults, {} points; {died} with a crash",
+        "{} worlds in {seconds:.1} s: {:.0} a second; medians: {} facts, {} reads, {} faults, {} points; in all {facts} facts, \
+         {died} worlds with a crash",
         tallies.len(),
         tallies.len() as f64 / seconds,
         median(&|tally| tally.facts),

@@ -15,7 +15,7 @@ pub mod world;
 pub use world::play::{Tally, story};
 
 /// Bytes that a seed is expanded into at most.
-const SEED_BYTES: usize = 320;
+const SEED_BYTES: usize = 512;
 
 /// Decodes any bytes into a scenario and plays it.
 ///

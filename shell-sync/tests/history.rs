@@ -197,6 +197,7 @@ x test failed at .quire/ci.lua:7
   | prompt> 
   whole log: quire-ci log 41 test/2
   again:     quire-ci run test
+  shell:     quire-ci shell 41 test
   resume:    quire-ci run --resume 41
 
 x run 41 failed in 3.2s: 1 failed, 1 complete, 1 skipped

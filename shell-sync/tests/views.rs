@@ -121,7 +121,8 @@ fn entries(lines: &[&str]) -> Vec<u8> {
 }
 
 fn hints() -> Hints {
-    Hints { log: Some("quire-ci log".to_owned()), rerun: Some("quire-ci run".to_owned()), record_dir: None }
+    let with = |verb: &str| Some(format!("quire-ci {verb}"));
+    Hints { log: with("log"), rerun: with("run"), shell: with("shell"), record_dir: None }
 }
 
 fn terminal(screen: &Emulated) -> TerminalView<Emulated> {
@@ -215,6 +216,7 @@ run 41 · main @ 1a2b3c4 · 3 jobs
   SIGKILL after 2.9s
   whole log: quire-ci log 41 test/2
   again:     quire-ci run test
+  shell:     quire-ci shell 41 test
   resume:    quire-ci run --resume 41
 
 ✗ run 41 failed in 4.2s: 1 failed, 1 complete, 1 skipped
@@ -464,6 +466,7 @@ fn the_summary_tells_what_is_remarkable() {
   not started: there is no program lint in PATH
   whole log: quire-ci log 7 lint/1
   again:     quire-ci run lint
+  shell:     quire-ci shell 7 lint
 
 ✗ a-job-with-quite-a-long-name-for-a-terminal failed at .quire/ci.lua:9
   attempt to index a nil value
@@ -485,7 +488,7 @@ fn the_summary_fits_a_narrow_terminal() {
         let lines = screen.lines();
         let table = lines.iter().position(|line| line.starts_with("  job")).unwrap();
         let below = lines.get(table..).unwrap();
-        assert_eq!(below.len(), 17, "no line of the summary wraps: {below:#?}");
+        assert_eq!(below.len(), 18, "no line of the summary wraps: {below:#?}");
         if columns == 60 {
             assert_eq!(below[2], "✗ a-job-with-quite-a-…  failed              0.4s       ████");
         }

@@ -59,8 +59,8 @@ pub(super) struct Command {
 pub(super) enum CommandState {
     /// Before the slots.
     Queued,
-    /// An earlier run's record answers it.
-    Replaying,
+    /// An earlier run's record answers it; it was asked to end for this cause meanwhile.
+    Replaying(Option<Cause>),
     /// Started.
     Running(Running),
     /// Over.

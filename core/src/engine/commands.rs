@@ -45,7 +45,9 @@ impl Engine {
 
     /// Records and orders the start.
     pub(super) fn start_command(&mut self, id: CommandId) {
-        if let Some(sh) = self.record_start(id) {
+        // One that a record was to answer has its name already.
+        let named = self.commands.get(&id).and_then(|command| command.sh.clone());
+        if let Some(sh) = named.or_else(|| self.record_start(id)) {
             self.spawn(id, sh);
         }
     }
@@ -65,7 +67,7 @@ impl Engine {
     }
 
     /// Orders the process of a command whose start is recorded.
-    pub(super) fn spawn(&mut self, id: CommandId, sh: ShId) {
+    fn spawn(&mut self, id: CommandId, sh: ShId) {
         let Some(command) = self.commands.get_mut(&id) else { return };
         let index = command.job;
         let Some(job) = self.jobs.get_mut(index) else { return };
@@ -86,7 +88,7 @@ impl Engine {
             return self.reply(index, Reply::Error("this command is not of this attempt of the job".to_owned()));
         };
         if !matches!(command.state, CommandState::Ended(_)) {
-            let is_replayed = matches!(command.state, CommandState::Replaying);
+            let is_replayed = matches!(command.state, CommandState::Replaying(_));
             self.slots.waited_for(id);
             self.wait_for(index, Waiting::Command(id));
             if is_replayed {
@@ -112,22 +114,32 @@ impl Engine {
     pub(super) fn end_early(&mut self, id: CommandId, cause: Cause) {
         let Some(command) = self.commands.get_mut(&id) else { return };
         match &mut command.state {
-            CommandState::Queued => {
-                let error = Some("stopped before it started".to_owned());
-                self.settle(id, ShResult { exit: 128 + 15, error, cause: Some(cause.as_str()), ..self.blank(id) });
-            }
+            CommandState::Queued => self.end_unstarted(id, cause),
             CommandState::Running(running) if running.exited.is_some() => self.close_output(id),
             CommandState::Running(running) if running.cause.is_none() => {
                 running.cause = Some(cause);
                 self.timers.set(Timer::Kill(id), self.now.mono.plus(GRACE));
                 self.signal(id, Signal::Term);
             }
-            CommandState::Replaying => {
+            CommandState::Replaying(ended_for) => {
+                ended_for.get_or_insert(cause);
                 let index = command.job;
                 self.release_replayed(index, id);
             }
             CommandState::Running(_) | CommandState::Ended(_) => {}
         }
+    }
+
+    /// Ends a command that never starts, though its start may be recorded.
+    pub(super) fn end_unstarted(&mut self, id: CommandId, cause: Cause) {
+        let error = Some("stopped before it started".to_owned());
+        if let Some(sh) = self.commands.get_mut(&id).and_then(|command| command.sh.take()) {
+            self.by_sh.remove(&sh);
+            let failure = error.clone().map(|message| ShFailure { message });
+            let end = ShEnd { error: failure, cause: Some(cause), ..ShEnd::new(sh.n, 126) };
+            self.record(RuntimeEvent::ShFinished(sh.job, end));
+        }
+        self.settle(id, ShResult { exit: 128 + 15, error, cause: Some(cause.as_str()), ..self.blank(id) });
     }
 
     pub(super) fn signal(&mut self, id: CommandId, signal: Signal) {

@@ -4,7 +4,7 @@
 use super::Engine;
 use super::command::CommandState;
 use super::io::Output;
-use super::job::JobPhase;
+use super::job::{JobPhase, Waiting};
 use super::slots::CommandId;
 use crate::capture::Captured;
 use crate::ids::{JobId, ShId};
@@ -87,7 +87,7 @@ impl Engine {
         let (n, told) = match cursor.next(id, &key) {
             Next::Answer { from, finished } if !is_service => {
                 if let Some(command) = self.commands.get_mut(&id) {
-                    command.state = CommandState::Replaying;
+                    command.state = CommandState::Replaying(None);
                 }
                 if let Some(sh) = self.record_start(id) {
                     self.outputs.push_back(Output::Recall { sh, from, tap: Some(tap), no_eol: finished.no_eol });
@@ -124,12 +124,10 @@ impl Engine {
             }
             return;
         };
-        let is_replayed =
-            self.commands.get(&id).is_some_and(|command| matches!(command.state, CommandState::Replaying));
+        let state = self.commands.get(&id).map(|command| &command.state);
+        let Some(CommandState::Replaying(ended_for)) = state else { return };
+        let ended_for = *ended_for;
         let Some(Answers::Commands(cursor)) = self.jobs.get_mut(index).map(|job| &mut job.answers) else { return };
-        if !is_replayed {
-            return;
-        }
         match captured {
             Ok(captured) => cursor.recalled(id, captured),
             Err(why) => {
@@ -139,10 +137,25 @@ impl Engine {
                     sh.n
                 );
                 self.record(RuntimeEvent::JobLogged(sh.job.clone(), text));
-                self.spawn(id, sh.clone());
+                match ended_for {
+                    Some(cause) => self.end_unstarted(id, cause),
+                    None => self.run_after_all(index, id),
+                }
             }
         }
         self.end_replayed(index);
+    }
+
+    /// The command waits for a slot, as if it had been asked for just now.
+    fn run_after_all(&mut self, index: usize, id: CommandId) {
+        if let Some(command) = self.commands.get_mut(&id) {
+            command.state = CommandState::Queued;
+        }
+        self.slots.request(id);
+        if self.jobs.get(index).is_some_and(|job| job.waiting == Waiting::Command(id)) {
+            self.slots.waited_for(id);
+        }
+        self.set_deferred_clock(index);
     }
 
     /// The script waits for the command, or wants it to end: what ended before it in the record is not waited for.

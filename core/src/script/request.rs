@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mlua::{Lua, Table, Value as LuaValue};
+use mlua::{Lua, LuaString, Table, Value as LuaValue};
 use serde_json::Value;
 
 use crate::capture::Tap;
@@ -195,41 +195,57 @@ fn sh(value: &LuaValue) -> Result<ShRequest, Malformed> {
         let words = (1..=argv.raw_len()).map(|i| bytes(&argv.raw_get(i)?, "a word"));
         CommandText::Argv(words.collect::<Result<_, Malformed>>()?)
     };
-    let options: Table = table.raw_get("options")?;
-    let mut env = BTreeMap::new();
-    if let LuaValue::Table(given) = options.raw_get("env")? {
-        for pair in given.pairs::<String, LuaValue>() {
-            let (name, value) = pair?;
-            env.insert(name, if value == LuaValue::Boolean(false) { None } else { Some(text(&value, "a variable")?) });
-        }
-    }
-    let optional = |name: &str| -> Result<Option<Vec<u8>>, Malformed> {
-        match options.raw_get(name)? {
-            LuaValue::Nil => Ok(None),
-            value => bytes(&value, name).map(Some),
-        }
-    };
-    let flag = |name: &str| -> Result<Option<bool>, Malformed> { Ok(options.raw_get::<Option<bool>>(name)?) };
-    let lossy = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let tap = match optional("capture")?.as_deref() {
-        Some(b"head") => Tap::Head,
-        Some(b"tail") => Tap::Tail,
-        _ if table.raw_get::<Option<bool>>("whole")?.unwrap_or(false) => Tap::Whole,
-        _ => Tap::Ends,
-    };
-    Ok(ShRequest {
+    let mut request = ShRequest {
         text: text_,
-        env,
-        cwd: optional("cwd")?.map(lossy),
-        stdin: optional("stdin")?,
-        timeout: options.raw_get::<Option<f64>>("timeout")?.map(duration),
-        shell: optional("shell")?.map(lossy),
-        merge: flag("merge")?.unwrap_or(false),
-        tap,
-        check: flag("check")?.unwrap_or(true),
-        service: flag("service")?.unwrap_or(false),
+        env: BTreeMap::new(),
+        cwd: None,
+        stdin: None,
+        timeout: None,
+        shell: None,
+        merge: false,
+        tap: if table.raw_get::<Option<bool>>("whole")?.unwrap_or(false) { Tap::Whole } else { Tap::Ends },
+        check: true,
+        service: false,
         place: place(table)?,
-    })
+    };
+    // Few options are given: looking for each of them by name would take longer than the rest of the request.
+    for option in table.raw_get::<Table>("options")?.pairs::<LuaString, LuaValue>() {
+        let (name, value) = option?;
+        set_option(&mut request, &name.as_bytes(), &value)?;
+    }
+    Ok(request)
+}
+
+fn set_option(request: &mut ShRequest, name: &[u8], value: &LuaValue) -> Result<(), Malformed> {
+    let flag = || value.as_boolean().ok_or_else(|| Malformed("a flag is none".into()));
+    match name {
+        b"env" => {
+            let LuaValue::Table(given) = value else { return Err(Malformed("env is no table".into())) };
+            for pair in given.pairs::<String, LuaValue>() {
+                let (name, value) = pair?;
+                let value = if value == LuaValue::Boolean(false) { None } else { Some(text(&value, "a variable")?) };
+                request.env.insert(name, value);
+            }
+        }
+        b"cwd" => request.cwd = Some(text(value, "cwd")?),
+        b"shell" => request.shell = Some(text(value, "shell")?),
+        b"stdin" => request.stdin = Some(bytes(value, "stdin")?),
+        b"timeout" => {
+            let seconds = value.as_number().or(value.as_integer().map(|seconds| seconds as f64));
+            request.timeout = Some(duration(seconds.ok_or_else(|| Malformed("a time is no number".into()))?));
+        }
+        b"merge" => request.merge = flag()?,
+        b"check" => request.check = flag()?,
+        b"service" => request.service = flag()?,
+        b"capture" => match bytes(value, "capture")?.as_slice() {
+            b"head" => request.tap = Tap::Head,
+            b"tail" => request.tap = Tap::Tail,
+            _ => {}
+        },
+        // The prelude's own.
+        _ => {}
+    }
+    Ok(())
 }
 
 fn place(request: &Table) -> Result<Option<Place>, Malformed> {

@@ -27,6 +27,9 @@ use crate::pipeline::{JobOptions, Needs};
 pub(super) const UNIT: u32 = 1_000;
 /// Units in a slice: a busy script gives the thread back after about 100,000 instructions.
 const UNITS_PER_SLICE: u64 = 100;
+/// A VM that uses less than so many bytes does not collect garbage: most end before it would be worth while, and the first
+/// collection would walk all of the prelude.
+const NO_GARBAGE_BYTES: usize = 512 * 1024;
 /// Units that a script may run where it cannot be suspended (inside a metamethod that a built-in function calls).
 const UNITS_STUCK: u64 = 20_000;
 
@@ -60,11 +63,21 @@ pub(super) struct Meter {
     pub stuck: AtomicU64,
     pub limit: u64,
     pub killed: AtomicBool,
+    /// The VM has grown so far that it collects garbage.
+    collects: AtomicBool,
 }
 
 impl Meter {
     pub fn new(limits: &Limits) -> Meter {
         Meter { limit: (limits.instructions / u64::from(UNIT)).max(1), ..Meter::default() }
+    }
+
+    /// Garbage is collected from now on, if there may be some.
+    fn look_at_memory(&self, lua: &Lua) {
+        if !self.collects.load(Ordering::Relaxed) && lua.used_memory() > NO_GARBAGE_BYTES {
+            self.collects.store(true, Ordering::Relaxed);
+            lua.gc_restart();
+        }
     }
 
     /// Counts one unit; what the hook shall do.
@@ -165,8 +178,10 @@ impl Vm {
         host.raw_get::<Function>("installed")?.call::<()>(())?;
         let entry = host.raw_get("entry")?;
         let counting = Arc::clone(&meter);
-        lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |_, _| counting.count())?;
-        lua.gc_restart();
+        lua.set_global_hook(HookTriggers::new().every_nth_instruction(UNIT), move |lua, _| {
+            counting.look_at_memory(lua);
+            counting.count()
+        })?;
         Ok(Vm { thread: None, pending: None, entry, host, reseed, meter, program, lua })
     }
 
@@ -230,6 +245,7 @@ impl Vm {
             return Step::Failed(Failure { message: "nothing runs in this VM".into(), place: None });
         };
         self.meter.stuck.store(0, Ordering::Relaxed);
+        self.meter.look_at_memory(&self.lua);
         let resumed = match (reply, self.pending.take()) {
             (_, Some(begin)) => thread.resume::<MultiValue>(begin),
             (None, None) => thread.resume::<MultiValue>(()),

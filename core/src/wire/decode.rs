@@ -3,6 +3,8 @@
 //! Owns what a reader forgives: unknown kinds and fields, and missing optional fields. A field that the line's kind does not
 //! have is unknown there, whatever it means elsewhere. How fields are read from JSON is `fields`'s.
 
+use std::collections::BTreeMap;
+
 use super::event::{
     Cause, Event, EventKind, FailureKind, JobFinished, JobLogged, JobOutcome, JobRetried, JobSkipped, JobStarted,
     RunFinished, RunLogged, RunOutcome, RunStarted, ShFailure, ShFinished, ShStarted, SkipReason, Stream,
@@ -93,14 +95,7 @@ fn event(fields: &mut Fields<'_>) -> Result<Decoded, String> {
             text: fields.text.take().map(Into::into),
         }),
         Kind::JobFinished => EventKind::JobFinished(job_finished(fields)?),
-        Kind::ShStarted => EventKind::ShStarted(ShStarted {
-            job_id: fields.required_job(kind)?,
-            cmd: required(fields.cmd.take(), Field::Cmd, kind)?.into(),
-            key: fields.key.take().map(Into::into),
-            cwd: fields.given.as_mut().and_then(|given| given.cwd.take()).map(Into::into),
-            env: fields.given.as_mut().and_then(|given| given.env.take()).unwrap_or_default(),
-            shell: fields.given.as_mut().and_then(|given| given.shell.take()).map(Into::into),
-        }),
+        Kind::ShStarted => EventKind::ShStarted(sh_started(fields)?),
         Kind::ShFinished => EventKind::ShFinished(sh_finished(fields)?),
         Kind::RunFinished => EventKind::RunFinished(run_finished(fields)?),
         Kind::Unknown => return Ok(Decoded::Unknown(std::mem::take(&mut fields.unknown_kind).into())),
@@ -140,6 +135,22 @@ fn job_finished(fields: &mut Fields<'_>) -> Result<JobFinished, String> {
         flaky: fields.is_set(Field::Flaky),
         output: fields.output.take(),
         error: fields.error.take().map(Into::into),
+    })
+}
+
+fn sh_started(fields: &mut Fields<'_>) -> Result<ShStarted, String> {
+    let kind = Kind::ShStarted;
+    let (cwd, env, shell) = match fields.given.take() {
+        None => (None, BTreeMap::new(), None),
+        Some(given) => (given.cwd.map(Into::into), given.env.unwrap_or_default(), given.shell.map(Into::into)),
+    };
+    Ok(ShStarted {
+        job_id: fields.required_job(kind)?,
+        cmd: required(fields.cmd.take(), Field::Cmd, kind)?.into(),
+        key: fields.key.take().map(Into::into),
+        cwd,
+        env,
+        shell,
     })
 }
 

@@ -192,3 +192,36 @@ fn a_lost_record_ends_a_replay_too() {
         }
     }
 }
+
+/// A resume of a run of `pipeline` whose log of a/1 is damaged; answers take 100 ms.
+fn with_a_damaged_log(pipeline: &str) -> World {
+    let world = || World::new(pipeline).slots(1).set(|world| world.config.keep_going = true);
+    let first = world().run();
+    let mut logs = first.raw_logs.clone();
+    logs.insert(sh("a", 1), b"torn".to_vec());
+    world().set(|world| world.answer_ms = 100).resuming(&first.events, &logs, Extent::Resume)
+}
+
+/// Found by the simulated world, seed 4003 of 2026-11-22: it started beside what held the slot.
+#[test]
+fn a_command_that_runs_after_all_waits_for_a_slot() {
+    let story = with_a_damaged_log(
+        "ci.job('a', function(rt) rt.sh('print a') rt.sh('fail 1') end)
+         ci.job('b', function(rt) rt.sh('sleep 5; fail 1') end)",
+    )
+    .run();
+    assert_eq!((story.most_running, story.ms("! spawn b/1"), story.ms("! spawn a/1")), (1, 0, 5_000));
+}
+
+/// Found by the simulated world likewise: it was started though the run had been cancelled, or its record was lost.
+#[test]
+fn a_command_that_cannot_be_answered_is_not_started_after_a_cancel() {
+    let pipeline = "ci.job('a', function(rt) rt.sh('print a') rt.sh('fail 1') end)";
+    let story = with_a_damaged_log(pipeline).cancelled(&[50]).run();
+    assert!(story.spawned.is_empty(), "{:#?}", story.script);
+    assert!(
+        story.has("sh_finished a 'exit_code':126,'error':{'message':'stopped before it started'},'cause':'cancel'")
+    );
+    let story = with_a_damaged_log(pipeline).set(|world| world.unwritable = Some(3)).run();
+    assert!(story.spawned.is_empty(), "{:#?}", story.script);
+}

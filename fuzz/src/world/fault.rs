@@ -102,6 +102,6 @@ mod tests {
         plan.reach();
         assert_eq!((plan.strike(cancel), plan.strike(cancel), plan.struck()), (Some(()), None, 1));
         plan.end();
-        assert_eq!(plan.strike(|fault| Some(fault)), None);
+        assert_eq!(plan.strike(Some), None);
     }
 }

@@ -7,22 +7,26 @@ use std::collections::BTreeMap;
 
 use quire_core::engine::{ExitStatus, Output};
 use quire_core::ids::{JobId, ShId};
-use quire_core::wire::{Event, EventKind, FailureKind, RunOutcome, encode};
+use quire_core::wire::{Event, EventKind, FailureKind, JobOutcome, RunOutcome, encode};
 
 use super::command::{base64, hex};
 use super::model;
-use super::pipeline::hidden;
+use super::pipeline::{Pipeline, hidden};
+use super::resume;
 use super::rows::rebuilt;
 use super::simulation::Simulation;
+use super::store::Rows;
 use super::violated;
 
 /// All of them, of a run that nobody drives any more and whose rows have caught up.
-pub fn check(simulation: &mut Simulation) {
+pub fn check(simulation: &mut Simulation, pipeline: &Pipeline) {
     let recorded = the_record_is_a_beginning_of_what_was_ordered(simulation);
-    every_job_ends_once(simulation, &recorded);
-    a_command_ends_as_its_process_did(simulation, &recorded);
+    every_job_ends_once(&recorded);
+    a_job_begins_only_as_its_needs_allow(pipeline, &recorded);
     the_outcome_is_the_recorded_one(simulation, &recorded);
-    rows_are_the_models(simulation, &recorded);
+    let rows = rows_are_the_models(simulation, &recorded);
+    a_command_ends_as_its_process_did(simulation, &rows);
+    resume::check(simulation, &recorded);
     logs_that_were_cut_off_are_beginnings(simulation);
     no_secret_byte_leaves(simulation);
 }
@@ -48,7 +52,7 @@ fn the_record_is_a_beginning_of_what_was_ordered(simulation: &mut Simulation) ->
 }
 
 /// Jobs begin at most once and end at most once, in this order; where the run tells its end, every job that it listed has one.
-fn every_job_ends_once(_: &Simulation, recorded: &[Event]) {
+fn every_job_ends_once(recorded: &[Event]) {
     let (mut begun, mut ended) = (BTreeMap::<&JobId, u32>::new(), BTreeMap::<&JobId, u32>::new());
     for event in recorded {
         match &event.kind {
@@ -74,10 +78,44 @@ fn every_job_ends_once(_: &Simulation, recorded: &[Event]) {
     }
 }
 
+/// A job begins after the ends of all its inputs, and only over such ends as it needs.
+fn a_job_begins_only_as_its_needs_allow(pipeline: &Pipeline, recorded: &[Event]) {
+    let mut inputs = BTreeMap::new();
+    let mut ends = BTreeMap::new();
+    for event in recorded {
+        match &event.kind {
+            EventKind::RunStarted(started) => {
+                inputs.extend(started.jobs.iter().map(|job| (&job.id, &job.inputs)));
+            }
+            EventKind::JobFinished(job) => {
+                let is_well = job.outcome == JobOutcome::Complete || job.allowed;
+                ends.insert(job.job_id.as_str(), if is_well { "well" } else { "badly" });
+            }
+            EventKind::JobSkipped(job) => {
+                ends.insert(job.job_id.as_str(), "skipped");
+            }
+            EventKind::JobStarted(job) => {
+                let allowed: &[&str] = match pipeline.needs.get(&job.job_id).copied() {
+                    Some("finished") => &["well", "badly", "skipped"],
+                    Some("unfailed") => &["well", "skipped"],
+                    _ => &["well"],
+                };
+                let of_job = inputs.get(&job.job_id).into_iter().copied().flatten();
+                for input in of_job.filter(|input| !input.starts_with("quire/")) {
+                    let end = ends.get(input.as_str()).copied();
+                    if !end.is_some_and(|end| allowed.contains(&end)) {
+                        violated("a_job_begins_only_as_its_needs_allow", &(&job.job_id, input, end));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The exit code of a recorded end is that of the process.
-fn a_command_ends_as_its_process_did(simulation: &Simulation, recorded: &[Event]) {
-    let rows = model::rows(&simulation.world.config.run_id, recorded, None, 0);
-    for ((job, n), row) in &rows.commands {
+fn a_command_ends_as_its_process_did(simulation: &Simulation, rows: &Rows) {
+    for ((job, n), row) in rows.commands.iter().filter(|(_, row)| !row.replayed) {
         let sh = ShId { job: job.clone(), n: *n };
         let status = simulation.processes.get(&sh).and_then(|process| process.status);
         let expected = match status {
@@ -102,8 +140,9 @@ fn the_outcome_is_the_recorded_one(simulation: &Simulation, recorded: &[Event]) 
     }
 }
 
-/// Rows written live, caught up, or made anew from the start of the stream, put once or twice, are those of the model.
-fn rows_are_the_models(simulation: &mut Simulation, recorded: &[Event]) {
+/// Rows written live, caught up, or made anew from the start of the stream, put once or twice, are those of the model, which are
+/// returned.
+fn rows_are_the_models(simulation: &mut Simulation, recorded: &[Event]) -> Rows {
     let run_id = simulation.world.config.run_id.clone();
     let live = simulation.machine.store.rows(&run_id);
     let bytes_a_read = simulation.world.shell.bytes_a_read;
@@ -119,6 +158,7 @@ fn rows_are_the_models(simulation: &mut Simulation, recorded: &[Event]) {
     if rebuilt != expected {
         violated("rows_made_anew_are_the_models", &Differing(&rebuilt, &expected));
     }
+    expected
 }
 
 /// Two sets of rows, one after the other.

@@ -17,6 +17,7 @@ mod perform;
 pub mod pipeline;
 pub mod play;
 mod process;
+mod resume;
 pub mod rows;
 pub mod scenario;
 pub mod shell;

@@ -145,7 +145,7 @@ impl Stream<'_> {
                 EventKind::JobRetried(retried) if retried.job_id == *id => Some(retried.attempt),
                 _ => None,
             });
-            row.attempts = retries.last().unwrap_or(1);
+            row.attempts = retries.max().unwrap_or(1);
         }
         let mut ended_at_ms = self.over_at_ms();
         let end = self.events.iter().find(|event| match &event.kind {
@@ -281,13 +281,16 @@ impl Stream<'_> {
 
 /// Which command each end is of: the one that it names, else the only one that is open.
 fn ends<'a>(events: &[(i64, OfCommand<'a>)]) -> BTreeMap<u32, (i64, &'a ShFinished)> {
-    let (mut ends, mut n) = (BTreeMap::new(), 0);
+    let (mut ends, mut open, mut n) = (BTreeMap::new(), Vec::new(), 0);
     for (at_ms, what) in events {
         match what {
-            OfCommand::Started(_) => n += 1,
+            OfCommand::Started(_) => {
+                n += 1;
+                open.push(n);
+            }
             OfCommand::Finished(finished) => {
-                let only = (1..=n).find(|n| !ends.contains_key(n));
-                if let Some(n) = finished.sh.or(only) {
+                if let Some(n) = finished.sh.or(open.first().copied()) {
+                    open.retain(|other| *other != n);
                     ends.insert(n, (*at_ms, *finished));
                 }
             }

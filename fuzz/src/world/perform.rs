@@ -68,7 +68,10 @@ impl Simulation {
         }
         let earlier = self.world.config.replay.as_ref().and_then(|replay| self.machine.runs.get(replay.run_id()));
         let log = earlier.and_then(|earlier| earlier.logs.get(from)).cloned();
+        let fails = tap.is_some()
+            && self.machine.plan.strike(|fault| matches!(fault, Fault::AnswerFails).then_some(())).is_some();
         let captured = match (&log, tap) {
+            _ if fails => Err("no permission".to_owned()),
             (None, _) => Err("no such file".to_owned()),
             (Some(_), None) => Ok(Captured::default()),
             (Some(log), Some(tap)) => {
@@ -77,17 +80,25 @@ impl Simulation {
                 recall.finish()
             }
         };
-        self.dir().logs.extend(log.map(|log| (sh.clone(), log)));
-        let at = self.ms() + self.world.answer_ms;
+        if let Some(log) = log.filter(|_| captured.is_ok()) {
+            self.dir().logs.insert(sh.clone(), log);
+            self.recalled.insert(sh.clone(), (from.clone(), tap.is_none()));
+        }
+        let at = self.answered_at();
         self.push(at, Happening::Fact(Input::Recalled { sh: sh.clone(), captured }, cause));
     }
 
-    fn answer(&mut self, ask: Ask, cause: usize, answer: impl FnOnce(bool) -> Answer) {
+    /// When an answer comes that is asked for now.
+    fn answered_at(&mut self) -> u64 {
         let late = |fault| match fault {
             Fault::AnswerLate(ms) => Some(u64::from(ms)),
             _ => None,
         };
-        let at = self.ms() + self.world.answer_ms + self.machine.plan.strike(late).unwrap_or(0);
+        self.ms() + self.world.answer_ms + self.machine.plan.strike(late).unwrap_or(0)
+    }
+
+    fn answer(&mut self, ask: Ask, cause: usize, answer: impl FnOnce(bool) -> Answer) {
+        let at = self.answered_at();
         let fails = self.machine.plan.strike(|fault| matches!(fault, Fault::AnswerFails).then_some(())).is_some();
         self.push(at, Happening::Fact(Input::Answered { ask, answer: answer(fails) }, cause));
     }
@@ -146,6 +157,7 @@ impl Simulation {
         if self.processes.insert(sh.clone(), process).is_some() {
             violated("a_command_is_started_once", &sh);
         }
+        self.with_output.insert(sh.clone());
         self.dir().logs.insert(sh.clone(), Vec::new());
         let running = self.processes.values().filter(|process| !process.exited).count();
         self.most_running = self.most_running.max(running);

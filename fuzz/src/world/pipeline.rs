@@ -1,6 +1,9 @@
 //! Pipelines as Lua source, made of a small grammar: jobs, inputs, options, and statements of all that a script can ask.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+use quire_core::ids::JobId;
 
 use super::bytes::Bytes;
 
@@ -35,9 +38,19 @@ pub fn hidden(name: &str) -> String {
     format!("hidden-{name}")
 }
 
-/// A pipeline, `ci` already required.
-pub fn pipeline(bytes: &mut Bytes<'_>) -> String {
-    let mut text = String::new();
+/// A pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pipeline {
+    /// Its text, `ci` already required.
+    pub text: String,
+    /// What each job needs of its inputs.
+    pub needs: BTreeMap<JobId, &'static str>,
+}
+
+/// Total over any bytes.
+pub fn pipeline(bytes: &mut Bytes<'_>) -> Pipeline {
+    let mut pipeline = Pipeline::default();
+    let text = &mut pipeline.text;
     let top: &[&str] = &[
         "",
         "",
@@ -55,16 +68,19 @@ pub fn pipeline(bytes: &mut Bytes<'_>) -> String {
         "this is no Lua",
     ];
     // What breaks a pipeline is rare.
-    let from = if bytes.chance(24) { 0 } else { 6 };
+    let from = if bytes.chance(16) { 0 } else { 6 };
     let line = bytes.pick(&top[..top.len() - from]);
     let _ = writeln!(text, "{line}");
-    for index in 0..1 + bytes.under(4) {
-        job(bytes, index, &mut text);
+    // About the same work in all, however many share it.
+    let (jobs, most) = bytes.pick(&[(1, 28), (1, 28), (1, 28), (2, 16), (1, 28), (2, 16), (2, 16), (3, 12), (4, 9)]);
+    for index in 0..jobs {
+        let needs = job(bytes, index, most, text);
+        pipeline.needs.insert(JobId::from_record(&format!("j{index}")), needs);
     }
-    text
+    pipeline
 }
 
-fn job(bytes: &mut Bytes<'_>, index: usize, text: &mut String) {
+fn job(bytes: &mut Bytes<'_>, index: usize, most: usize, text: &mut String) -> &'static str {
     let mut inputs: Vec<String> = (0..index).filter(|_| bytes.chance(80)).map(|input| format!("'j{input}'")).collect();
     if bytes.chance(12) {
         inputs.push("'quire/manual'".to_owned());
@@ -76,21 +92,27 @@ fn job(bytes: &mut Bytes<'_>, index: usize, text: &mut String) {
             options.push(option.to_owned());
         }
     }
-    options.push(format!("needs = '{}'", bytes.pick(&["complete", "complete", "unfailed", "finished"])));
+    let needs = bytes.pick(&["complete", "complete", "unfailed", "finished"]);
+    options.push(format!("needs = '{needs}'"));
     let _ = writeln!(text, "ci.job('j{index}', {inputs}, {{{}}}, function(rt)", options.join(", "));
-    for _ in 0..bytes.under(8) {
+    let count = usize::from(bytes.byte());
+    // Seldom few; none where there are no bytes.
+    for _ in 0..if count < 32 { count % most } else { most / 2 + count % (most / 2) } {
         statement(bytes, index, text);
     }
     let end =
         ["", "", "return {n = rt.id}", "return {s = rt.secret('token')}", "return rt.sh('ok')", "error('at the end')"];
     let _ = writeln!(text, "{} end)", bytes.pick(&end));
+    needs
 }
 
 /// One statement of a job's function.
 fn statement(bytes: &mut Bytes<'_>, job: usize, text: &mut String) {
     let cmd = bytes.pick(COMMANDS);
-    let kind = bytes.byte() % 24;
+    let kind = bytes.byte() % 32;
     let options: &[&str] = &[
+        ", {check = false}",
+        ", {check = false}",
         ", {check = false}",
         "",
         ", {check = false, timeout = 2}",
@@ -112,7 +134,7 @@ fn statement(bytes: &mut Bytes<'_>, job: usize, text: &mut String) {
         7 => writeln!(text, "pcall(rt.all, {{'aside; {cmd}', 'aside; {}', 'aside; ok'}})", bytes.pick(COMMANDS)),
         8 => writeln!(text, "rt.defer(function() rt.sh('{cmd}') end)"),
         9 => writeln!(text, "rt.defer(function() rt.spawn('aside; sleep 1; fail 1') rt.log('deferred') end)"),
-        10 => writeln!(text, "if math.random(2) == 1 then rt.skip('by chance') end"),
+        10 => writeln!(text, "if math.random(5) == 1 then rt.skip('by chance') end"),
         11 => writeln!(text, "for k, v in pairs({{b = {{}}, a = math.random(9), [7] = 1}}) do rt.log(k, v) end"),
         12 => writeln!(text, "rt.log(pcall(rt.read_file, 'x'), pcall(rt.read_file, 'no'), rt)"),
         13 => writeln!(text, "pcall(rt.write_file, 'y' .. rt.id, 'z')"),
@@ -126,6 +148,6 @@ fn statement(bytes: &mut Bytes<'_>, job: usize, text: &mut String) {
         18 => writeln!(text, "rt.spawn('serve; print up; sleep 50', {{service = true}})"),
         19 => writeln!(text, "rt.log(rt.out('print ' .. rt.id .. math.random(9)))"),
         20 => writeln!(text, "rt.sh({{'print', rt.secret('token')}}, {{check = false}})"),
-        _ => writeln!(text, "for i = 1, {} do rt.sh('print ' .. i{option}) end", 1 + bytes.under(6)),
+        _ => writeln!(text, "for i = 1, {} do rt.sh('print ' .. i{option}) end", 1 + bytes.under(14)),
     };
 }

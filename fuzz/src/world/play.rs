@@ -6,10 +6,12 @@ use super::clock::Clock;
 use super::fault::Plan;
 use super::invariants;
 use super::machine::{Killed, Machine};
+use super::resume::resume;
 use super::rows::recover;
 use super::scenario::Scenario;
 use super::simulation::Simulation;
 use super::violated;
+use quire_core::wire::RunOutcome;
 
 /// Runs of one world.
 const MOST_LIVES: usize = 4;
@@ -44,7 +46,12 @@ pub struct Play {
 impl Play {
     /// Of what these bytes say.
     pub fn new(bytes: &[u8]) -> Play {
-        Play { scenario: Scenario::decode(bytes), simulation: None, told: None, tally: Tally::default() }
+        Play::of(Scenario::decode(bytes))
+    }
+
+    /// Of this scenario.
+    pub fn of(scenario: Scenario) -> Play {
+        Play { scenario, simulation: None, told: None, tally: Tally::default() }
     }
 
     /// Plays it to the end.
@@ -66,19 +73,23 @@ impl Play {
             let run_id = simulation.world.config.run_id.clone();
             // Whoever does it may be killed over it; the next one does it then.
             while recover(&mut simulation.machine, &run_id, bytes_a_read) == Err(Killed) {}
-            invariants::check(simulation);
+            invariants::check(simulation, &self.scenario.pipeline);
             self.tally.lives = life;
             self.tally.facts += simulation.facts.len();
             self.tally.reads += simulation.reads;
             if let Some(told) = &mut self.told {
                 told.push_str(&tale(simulation, usize::MAX));
             }
-            if outcome.is_some() {
+            let is_gone_on_with = self.scenario.resumes.is_some() && outcome != Some(RunOutcome::Complete);
+            if outcome.is_some() && (!is_gone_on_with || life >= MOST_LIVES) {
                 break;
             }
             let blank = Machine::new(Clock::starting_at(0), Default::default(), Plan::default());
             machine = std::mem::replace(&mut simulation.machine, blank);
             world = self.scenario.again(life);
+            if let Some(extent) = self.scenario.resumes {
+                resume(&machine, &run_id, extent, &mut world);
+            }
             world.files.clear();
             world.plan = Plan::default();
         }

@@ -15,6 +15,11 @@ use super::machine::Killed;
 use super::simulation::{Happening, Simulation};
 use super::violated;
 
+/// What a command has between TERM and KILL.
+const GRACE_MS: u64 = 10_000;
+/// How old the pipes of a command that has exited may get.
+const LINGER_MS: u64 = 200;
+
 /// A command's process, and the shell's end of its output.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -32,8 +37,12 @@ pub(super) struct Process {
     pub exited: bool,
     /// How, as the shell is told.
     pub status: Option<ExitStatus>,
-    /// Both facts of its end were told.
+    /// Facts of its end that were told: two in all.
     pub facts_of_end: u8,
+    /// When it was asked to end.
+    pub asked_ms: Option<u64>,
+    /// When the engine was told that it has exited.
+    pub exit_told_ms: Option<u64>,
     /// What it printed and nobody has read.
     pub pipe: VecDeque<(Stream, Vec<u8>)>,
     /// A read is on its way; until then nothing is read.
@@ -64,6 +73,8 @@ impl Process {
             exited: false,
             status: None,
             facts_of_end: 0,
+            asked_ms: None,
+            exit_told_ms: None,
             pipe: VecDeque::new(),
             read_is_late: false,
             read: [Vec::new(), Vec::new()],
@@ -278,12 +289,14 @@ impl Simulation {
     }
 
     pub(super) fn signal(&mut self, sh: &ShId, signal: Signal) -> Result<(), Killed> {
-        let Some(process) = self.processes.get(sh) else {
-            if !self.record_failed && !self.is_recorded(sh) {
-                violated("only_what_was_started_is_signalled", &(signal, sh));
-            }
-            return Ok(());
-        };
+        if !self.processes.contains_key(sh) && !self.record_failed && !self.is_recorded(sh) {
+            violated("only_what_was_started_is_signalled", &(signal, sh));
+        }
+        let now = self.ms();
+        let Some(process) = self.processes.get_mut(sh) else { return Ok(()) };
+        if !process.exited && signal == Signal::Term {
+            process.asked_ms.get_or_insert(now);
+        }
         let status = match signal {
             _ if process.exited => return Ok(()),
             Signal::Kill => ExitStatus::Signal(9),
@@ -296,7 +309,11 @@ impl Simulation {
 
     fn exit(&mut self, sh: &ShId, status: ExitStatus) -> Result<(), Killed> {
         let output_first = self.world.output_first && sh.n.is_multiple_of(2);
+        let (now, held_up_ms) = (self.ms(), self.held_up_ms);
         let Some(process) = self.processes.get_mut(sh) else { return Ok(()) };
+        if process.asked_ms.is_some_and(|asked| now - asked > GRACE_MS + held_up_ms) {
+            violated("what_is_asked_to_end_is_killed_after_its_grace", &(sh, process.asked_ms, now));
+        }
         process.exited = true;
         process.status = Some(status);
         let (cause, linger_ms) = (process.cause, process.linger_ms);
@@ -326,9 +343,14 @@ impl Simulation {
     /// Reads what is there and ends the capture.
     pub(super) fn end_output(&mut self, sh: &ShId, detached: bool) -> Result<(), Killed> {
         self.read(sh)?;
+        let (now, held_up_ms) = (self.ms(), self.held_up_ms);
         let Some(process) = self.processes.get_mut(sh) else { return Ok(()) };
         let Some(mut capture) = process.capture.take() else { return Ok(()) };
+        if process.exit_told_ms.is_some_and(|told| now - told > LINGER_MS + held_up_ms) {
+            violated("output_is_closed_soon_after_the_exit", &(sh, process.exit_told_ms, now));
+        }
         let cause = process.cause;
+        self.with_output.remove(sh);
         capture.end(Stream::Stdout, detached, &mut self.entries);
         capture.end(Stream::Stderr, detached, &mut self.entries);
         self.write_log(sh)?;

@@ -19,6 +19,8 @@ use super::violated;
 
 /// More looks around than any run of a world needs.
 const MOST_LOOKS: usize = 1_000_000;
+/// More time than any run of a world needs, in milliseconds.
+const MOST_MS: u64 = 24 * 3_600_000;
 /// More orders without a look around than any engine has.
 const MOST_ORDERS: usize = 1_000_000;
 
@@ -41,9 +43,14 @@ pub struct Simulation {
     pub(super) world: World,
     pub(super) machine: Machine,
     pub(super) engine: Engine,
+    begun_ms: u64,
+    /// How long this shell was held up, by scripts or faults, in milliseconds.
+    pub(super) held_up_ms: u64,
     seq: u64,
     queue: BTreeMap<(u64, u64), Happening>,
     pub(super) processes: BTreeMap<ShId, Process>,
+    /// Those whose output has not ended.
+    pub(super) with_output: BTreeSet<ShId>,
     /// How often each command text was started.
     pub(super) started: BTreeMap<String, usize>,
     pub(super) secrets: SecretSet,
@@ -70,6 +77,8 @@ pub struct Simulation {
     /// What was recorded or performed: when, and which order that was.
     told: Vec<(u64, usize)>,
     pub(super) facts: Vec<(Now, Input, usize)>,
+    /// Commands whose logs were taken over: from which, and whether their jobs are answered whole.
+    pub(super) recalled: BTreeMap<ShId, (ShId, bool)>,
     /// Reads of output.
     pub(super) reads: usize,
     pub(super) done: Option<RunOutcome>,
@@ -82,9 +91,12 @@ impl Simulation {
         let engine = Engine::new(world.config.clone(), machine.clock.now());
         let mut simulation = Simulation {
             engine,
+            begun_ms: machine.clock.ms(),
+            held_up_ms: 0,
             seq: 0,
             queue: BTreeMap::new(),
             processes: BTreeMap::new(),
+            with_output: BTreeSet::new(),
             started: BTreeMap::new(),
             secrets: world.config.secret_set.clone(),
             entries: Vec::new(),
@@ -102,6 +114,7 @@ impl Simulation {
             orders: Vec::new(),
             told: Vec::new(),
             facts: Vec::new(),
+            recalled: BTreeMap::new(),
             reads: 0,
             done: None,
             world,
@@ -144,8 +157,7 @@ impl Simulation {
     }
 
     fn check_end(&mut self) {
-        let last = self.script().pop();
-        let violated = |detail: &dyn std::fmt::Debug| violated("nothing_is_left_at_the_end", &(detail, &last));
+        let violated = |detail: &dyn std::fmt::Debug| violated("nothing_is_left_at_the_end", detail);
         if let Some(order) = self.engine.poll_output() {
             violated(&("an order follows the end", order));
         }
@@ -155,8 +167,13 @@ impl Simulation {
         if let Some((sh, _)) = self.processes.iter().find(|(_, it)| !it.exited || it.capture.is_some()) {
             violated(&(sh, "is left"));
         }
-        if !self.record_failed && !(self.open.is_empty() && self.rows.pairing.is_finished()) {
+        let is_told = self.open.is_empty() && self.rows.pairing.is_finished();
+        if !is_told && !self.record_failed {
             violated(&("without an end in the record", &self.open));
+        }
+        let took = self.ms() - self.begun_ms;
+        if took > MOST_MS {
+            super::violated("after_the_last_fault_the_world_falls_quiet", &("it took so many ms", took));
         }
         if !self.rows.pairing.irregularities().is_empty() {
             violated(&self.rows.pairing.irregularities());
@@ -211,6 +228,9 @@ impl Simulation {
             && let Some(process) = self.processes.get_mut(sh)
         {
             process.facts_of_end += 1;
+            if matches!(input, Input::Exited { .. }) {
+                process.exit_told_ms = Some(self.machine.clock.ms());
+            }
         }
         let now = self.machine.clock.now();
         self.facts.push((now, input.clone(), cause));
@@ -358,6 +378,7 @@ impl Simulation {
         let is_busy = engine.is_some_and(|at| at <= self.ms());
         if is_busy || !self.quiet {
             self.machine.clock.pass(self.world.slice_ms);
+            self.held_up_ms += self.world.slice_ms;
             if self.world.slice_ms > 0 || !self.quiet {
                 self.happen_while_due(MOST_ORDERS)?;
             }
@@ -377,6 +398,7 @@ impl Simulation {
         };
         if let Some(ms) = self.machine.plan.strike(late) {
             self.machine.clock.pass(u64::from(ms));
+            self.held_up_ms += u64::from(ms);
         }
         if self.world.shell.facts_at_once <= 1 {
             return if engine == Some(next) {
@@ -408,7 +430,8 @@ impl Simulation {
     }
 
     fn capture_deadline(&self) -> Option<u64> {
-        let captures = self.processes.values().filter_map(|process| process.capture.as_ref());
+        let open = self.with_output.iter().filter_map(|sh| self.processes.get(sh));
+        let captures = open.filter_map(|process| process.capture.as_ref());
         captures.filter_map(Capture::deadline).min().map(|mono| mono.0.div_ceil(1_000_000))
     }
 
@@ -435,12 +458,11 @@ impl Simulation {
 
     fn look_at_captures(&mut self) -> Result<(), Killed> {
         let now = self.machine.clock.now();
-        let due: Vec<ShId> = self
-            .processes
-            .iter()
-            .filter(|(_, it)| it.capture.as_ref().and_then(Capture::deadline).is_some_and(|at| at <= now.mono))
-            .map(|(sh, _)| sh.clone())
-            .collect();
+        let is_due = |sh: &&ShId| {
+            let capture = self.processes.get(*sh).and_then(|process| process.capture.as_ref());
+            capture.and_then(Capture::deadline).is_some_and(|at| at <= now.mono)
+        };
+        let due: Vec<ShId> = self.with_output.iter().filter(is_due).cloned().collect();
         for sh in due {
             let Some(Process { capture: Some(capture), cause, .. }) = self.processes.get_mut(&sh) else { continue };
             let (notice, cause) = (capture.on_deadline(now, &mut self.entries), *cause);

@@ -160,8 +160,9 @@ impl Run {
         let number = request.number.or_else(|| rows.as_ref().and_then(|rows| rows.number(NUMBER_WAIT)));
         let in_database = rows.is_some();
         let mut record = LiveRecord::new(dir, log, copy, rows);
-        if let Some(earlier) = &earlier {
-            record.resume(earlier.files.clone());
+        if let Some(earlier) = &mut earlier {
+            let (files, claim) = earlier.logs();
+            record.resume(files, claim);
         }
         Ok(Run {
             in_database,
@@ -214,9 +215,9 @@ impl Run {
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
         let failed = watched.failed();
         let wants_shell = request.shell_on_fail && ended.outcome == RunOutcome::Failed && ended.signal.is_none();
-        let (workspace, env) = (self.workspace.root.clone(), self.env.clone());
+        let place = wants_shell.then(|| (self.workspace.root.clone(), self.env.clone()));
         let exit = self.conclude(ended, &engine, view.as_mut(), options.mode, context)?;
-        if wants_shell {
+        if let Some((workspace, env)) = place {
             shell::after_run(context, failed, &workspace, env, &mut signals);
         }
         Ok(exit)
@@ -275,6 +276,7 @@ impl Run {
             hints: Hints {
                 log: self.in_database.then(|| format!("{program} log")),
                 rerun: Some(format!("{program} run")),
+                shell: self.in_database.then(|| format!("{program} shell")),
                 record_dir: Some(self.record_dir.clone()),
             },
         }

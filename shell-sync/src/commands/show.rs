@@ -49,6 +49,7 @@ pub fn write(history: &History, args: &ShowArgs, place: &Place<'_>, out: &mut im
     let hints = Hints {
         log: Some(format!("{} log", place.program)),
         rerun: Some(format!("{} run", place.program)),
+        shell: Some(format!("{} shell", place.program)),
         record_dir: Some(files.path().to_owned()),
     };
     let age = begun.map(|begun| span::age(place.now_ms.saturating_sub(begun)));

@@ -8,7 +8,7 @@ use quire_core::ids::ShId;
 use quire_core::replay::Recall;
 use quire_core::wire::{Event, FailureKind, encode};
 
-use super::{EventLog, RunDir, RunFiles};
+use super::{Claim, EventLog, RunDir, RunFiles};
 use crate::process::{Recalled, Record};
 use crate::store::{Finished, RowWriter};
 
@@ -24,6 +24,7 @@ pub struct LiveRecord {
     copy_failure: Option<String>,
     /// The run that this one resumes.
     earlier: Option<RunFiles>,
+    _claim: Option<Claim>,
     /// What is read of its logs at a time.
     piece: Vec<u8>,
 }
@@ -40,13 +41,15 @@ impl LiveRecord {
             ends: Vec::new(),
             copy_failure: None,
             earlier: None,
+            _claim: None,
             piece: Vec::new(),
         }
     }
 
-    /// Takes logs over from this run where the engine orders it.
-    pub fn resume(&mut self, earlier: RunFiles) {
+    /// Takes logs over from this run where the engine orders it; holds its lock, so that nobody removes it meanwhile.
+    pub fn resume(&mut self, earlier: RunFiles, claim: Option<Claim>) {
         self.earlier = Some(earlier);
+        self._claim = claim;
         self.piece = vec![0; 64 * 1024];
     }
 
@@ -55,13 +58,29 @@ impl LiveRecord {
         self.copy_failure.as_deref()
     }
 
-    /// The run is over: waits for its rows, which tell a `failed` record too. The directory's lock is held until this is dropped.
+    /// The run is over: waits for its rows, which tell a `failed` record too, and until its events are on the disk. The
+    /// directory's lock is held until this is dropped.
     pub fn finish(&mut self, failed: bool) -> Finished {
-        let Some(rows) = self.rows.take() else { return Finished::default() };
         if failed {
-            rows.close(FailureKind::Record);
+            // Where even that cannot be written, the run is closed as one that died.
+            let _ = self.dir.note_end(FailureKind::Record);
         }
-        rows.finish()
+        if let Some(rows) = &self.rows {
+            if failed {
+                rows.close(FailureKind::Record);
+            }
+            rows.hurry();
+        }
+        // Beside the rows: what a person or a server is told of an end is to be true after a power cut as well.
+        let synced = self.log.sync();
+        let mut finished = self.rows.take().map(RowWriter::finish).unwrap_or_default();
+        if let Err(error) = synced {
+            let events = self.log.path().display();
+            finished
+                .notes
+                .push(format!("the run's record may not outlast a power cut: {events} cannot be synced ({error})"));
+        }
+        finished
     }
 }
 

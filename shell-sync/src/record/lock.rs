@@ -1,13 +1,15 @@
 //! The lock of a run directory: a flock held while the run lives. Who can take it knows that the run's producer is dead.
 //!
 //! The file's text is for people and for a server that adopts a run: `<pid> <start ticks> <boot id>`. Pids come again;
-//! start ticks and boot id tell whether the process of that number is still the one that wrote this.
+//! start ticks and boot id tell whether the process of that number is still the one that wrote this. A run that could not be
+//! recorded to its end adds a word, ` record`: the file has its block already, so that there is room on a full disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use quire_core::wire::FailureKind;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
@@ -20,7 +22,7 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(1);
 /// A held lock. Dropped, it is free.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
 }
 
 /// The process that wrote a lock file.
@@ -70,7 +72,7 @@ impl RunLock {
         }
         let text = Holder::this_process().to_string();
         file.set_len(0).and_then(|()| file.write_all(text.as_bytes())).map_err(write)?;
-        Ok(RunLock { _file: file })
+        Ok(RunLock { file })
     }
 
     /// Takes the lock if it is free, leaving what the file says.
@@ -86,10 +88,27 @@ impl RunLock {
             Err(source) => return Err(RecordError::read(path, source)),
         };
         match try_flock(&file) {
-            Ok(true) => Ok(Claim::Taken(RunLock { _file: file })),
+            Ok(true) => Ok(Claim::Taken(RunLock { file })),
             Ok(false) => Ok(Claim::Held(read_holder(&mut file))),
             Err(source) => Err(RecordError::read(path, source)),
         }
+    }
+}
+
+impl RunLock {
+    /// Notes that the run ends without its end in the stream, and of which kind its failure is: for who closes it, if its rows
+    /// cannot be written now either.
+    pub fn note_end(&mut self, kind: FailureKind) -> io::Result<()> {
+        // In place of the newline.
+        self.file.seek(SeekFrom::End(-1))?;
+        self.file.write_all(format!(" {kind}\n").as_bytes())
+    }
+
+    /// What [`RunLock::note_end`] noted in the file at `path`, held or not.
+    pub fn noted_end(path: &Path) -> Option<FailureKind> {
+        let mut text = String::new();
+        File::open(path).ok()?.take(200).read_to_string(&mut text).ok()?;
+        FailureKind::parse(text.strip_suffix('\n')?.split(' ').nth(3)?)
     }
 }
 
@@ -140,7 +159,8 @@ impl Holder {
         let pid = words.next()?.parse().ok()?;
         let start_ticks = words.next()?.parse().ok()?;
         let boot_id = words.next()?.to_owned();
-        words.next().is_none().then_some(Holder { pid, start_ticks, boot_id })
+        let is_whole = words.next().is_none_or(|end| FailureKind::parse(end).is_some()) && words.next().is_none();
+        is_whole.then_some(Holder { pid, start_ticks, boot_id })
     }
 }
 
@@ -178,6 +198,26 @@ mod tests {
         assert_eq!(Holder::parse(""), None);
         assert_eq!(Holder::parse("12 x y"), None);
         assert_eq!(Holder::parse("12 3 boot more"), None);
+        assert_eq!(Holder::parse("12 3 boot record more"), None);
+    }
+
+    #[test]
+    fn how_a_run_ended_that_its_stream_cannot_tell_stands_behind_its_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(RunLock::noted_end(&path), None);
+        let mut lock = RunLock::take(&path).unwrap();
+        assert_eq!(RunLock::noted_end(&path), None);
+        lock.note_end(FailureKind::Record).unwrap();
+        assert_eq!(LockState::of(&path).unwrap(), LockState::Held(Some(Holder::this_process())));
+        assert_eq!(RunLock::noted_end(&path), Some(FailureKind::Record));
+        let whole = fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            assert_eq!(RunLock::noted_end(&path), None, "cut at {cut}");
+        }
+        assert_eq!(fs::metadata(&path).unwrap().len() as usize, whole.len() - 1);
+        assert!(whole.len() < 200);
     }
 
     #[test]

@@ -94,7 +94,10 @@ impl DataDir {
         let mut ends = Vec::with_capacity(on_disk.len());
         for run_id in on_disk {
             let kind = store.run(run_id)?.and_then(|run| run.row.failure_kind);
-            ends.push(kind.unwrap_or(FailureKind::Orphaned));
+            ends.push(match kind {
+                Some(kind) => kind,
+                None => self.run(run_id)?.end_without_stream(),
+            });
         }
         Ok(ends)
     }

@@ -32,6 +32,8 @@ pub struct Recovered {
     pub caught_up: Vec<RunId>,
     /// Runs that had died and are closed now.
     pub closed: Vec<RunId>,
+    /// Runs that could not be recorded to their end, and are closed now.
+    pub unrecorded: Vec<RunId>,
     /// What those had left running.
     pub left: Vec<LeftBehind>,
     /// Lines that were stepped over.
@@ -45,7 +47,15 @@ impl Recovered {
     pub fn notes(&self) -> Vec<String> {
         let closed = self.closed.iter().map(|id| format!("run {id} had died without an end; it is closed as failed"));
         let bad_lines = self.bad_lines.iter().map(BadLine::to_string);
-        closed.chain(left_notes(&self.left)).chain(bad_lines).chain(self.problems.iter().cloned()).collect()
+        let unrecorded = self.unrecorded.iter();
+        let unrecorded =
+            unrecorded.map(|id| format!("run {id} could not be recorded to its end; it is closed as failed"));
+        closed
+            .chain(unrecorded)
+            .chain(left_notes(&self.left))
+            .chain(bad_lines)
+            .chain(self.problems.iter().cloned())
+            .collect()
     }
 }
 
@@ -121,10 +131,15 @@ impl DataDir {
 
     fn recover_run(&self, bulk: &mut Bulk<'_>, run_id: &RunId, recovered: &mut Recovered) -> Result<(), RecordError> {
         let files = self.run(run_id)?;
-        match ingest(bulk, run_id, &files.events(), Some(FailureKind::Orphaned)) {
+        let kind = files.end_without_stream();
+        match ingest(bulk, run_id, &files.events(), Some(kind)) {
             Ok(Ingested { has_run_finished, bad_lines, .. }) => {
                 recovered.bad_lines.extend(bad_lines);
-                let list = if has_run_finished { &mut recovered.caught_up } else { &mut recovered.closed };
+                let list = match (has_run_finished, kind) {
+                    (true, _) => &mut recovered.caught_up,
+                    (false, FailureKind::Record) => &mut recovered.unrecorded,
+                    (false, _) => &mut recovered.closed,
+                };
                 list.push(run_id.clone());
                 Ok(())
             }

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use quire_core::ids::{JobId, ShId};
+use quire_core::wire::FailureKind;
 
 use super::error::RecordError;
 use super::event_log::EventLog;
@@ -21,7 +22,7 @@ pub(super) const UNBORN: &str = ".new-";
 pub struct RunDir {
     files: RunFiles,
     jobs_with_folder: BTreeSet<JobId>,
-    _lock: RunLock,
+    lock: RunLock,
 }
 
 impl RunDir {
@@ -43,7 +44,7 @@ impl RunDir {
         if born.is_err() {
             let _ = fs::remove_dir_all(&unborn);
         }
-        Ok(RunDir { files: RunFiles::at(path), jobs_with_folder: BTreeSet::new(), _lock: born? })
+        Ok(RunDir { files: RunFiles::at(path), jobs_with_folder: BTreeSet::new(), lock: born? })
     }
 
     /// Takes the directory at `path` for a run, made if need be (`--out-dir`). What it holds besides is left alone;
@@ -52,12 +53,17 @@ impl RunDir {
         fs::create_dir_all(path).map_err(|source| RecordError::write(path, source))?;
         let files = RunFiles::at(path);
         let lock = RunLock::take(&files.lock())?;
-        Ok(RunDir { files, jobs_with_folder: BTreeSet::new(), _lock: lock })
+        Ok(RunDir { files, jobs_with_folder: BTreeSet::new(), lock })
     }
 
     /// Where the files are.
     pub fn files(&self) -> &RunFiles {
         &self.files
+    }
+
+    /// Notes beside the stream how the run ended, where the stream cannot tell it.
+    pub fn note_end(&mut self, kind: FailureKind) -> io::Result<()> {
+        self.lock.note_end(kind)
     }
 
     /// Opens the event file; see [`EventLog::create`].

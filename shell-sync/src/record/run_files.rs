@@ -5,8 +5,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use quire_core::ids::{JobId, ShId};
+use quire_core::wire::FailureKind;
 
 use super::error::RecordError;
+use super::lock::RunLock;
 
 /// The paths in one run directory. Makes nothing, checks nothing: what is asked for may not be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +35,12 @@ impl RunFiles {
     /// The lock file.
     pub fn lock(&self) -> PathBuf {
         self.path.join("lock")
+    }
+
+    /// The kind of failure with which the run is to be closed if its stream tells no end: what the run itself noted, else that
+    /// it died.
+    pub(super) fn end_without_stream(&self) -> FailureKind {
+        RunLock::noted_end(&self.lock()).unwrap_or(FailureKind::Orphaned)
     }
 
     /// The directory of a job's logs; `None` for an id that may not name one.

@@ -47,6 +47,8 @@ pub struct Hints {
     pub log: Option<String>,
     /// How to run one job again, without the job: `quire-ci run`.
     pub rerun: Option<String>,
+    /// How to open a shell where a command failed, without run and job: `quire-ci shell`. `None` as for `log`.
+    pub shell: Option<String>,
     /// The run directory.
     pub record_dir: Option<PathBuf>,
 }

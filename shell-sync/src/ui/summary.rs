@@ -259,6 +259,10 @@ impl<'a> Summary<'a> {
         if let Some(rerun) = self.hints.rerun.as_ref().filter(|_| job.row.job_id.is_valid()) {
             lines.push(self.hint("again", &format!("{rerun} {}", job.row.job_id)));
         }
+        let number = self.model.run().and_then(|run| run.number);
+        if let (Some(shell), Some(number), Some(_)) = (&self.hints.shell, number, command) {
+            lines.push(self.hint("shell", &format!("{shell} {number} {}", job.row.job_id)));
+        }
         lines
     }
 

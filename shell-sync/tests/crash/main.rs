@@ -18,6 +18,14 @@ mod model;
 #[cfg(test)]
 mod moments;
 #[cfg(test)]
+mod no_right;
+#[cfg(test)]
+mod no_room;
+#[cfg(test)]
+mod power_cut;
+#[cfg(test)]
+mod rebuilt;
+#[cfg(test)]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../support/recorded.rs"]
 mod recorded;

@@ -220,6 +220,56 @@ fn a_log_that_is_gone_or_damaged_answers_nothing() {
 }
 
 #[test]
+fn a_run_of_an_earlier_boot_is_refused() {
+    let world = world();
+    world.run(1, &["-k"]);
+    let lock = world.last().0.join("lock");
+    let text = std::fs::read_to_string(&lock).unwrap();
+    let boot = text.trim_end().rsplit(' ').next().unwrap();
+    std::fs::write(&lock, text.replace(boot, "another-boot")).unwrap();
+    world
+        .quire(&["run", "--resume"])
+        .ends(2)
+        .says(&["run 1 cannot be resumed: the machine was started again", "--force"]);
+}
+
+#[test]
+fn a_run_of_a_checkout_is_not_resumed_in_the_work_tree() {
+    let world = world();
+    world.run(1, &["--at", "HEAD"]);
+    world.quire(&["run", "--resume"]).ends(2).says(&["run 1 cannot be resumed: it ran in a checkout of its own"]);
+}
+
+#[test]
+fn the_record_of_a_resumed_run_may_be_elsewhere() {
+    let world = world();
+    world.run(1, &["-k"]);
+    ran(&world);
+    let out = world.beside_text("out");
+    world.run(1, &["-k", "--resume", "1", "--out-dir", &out]);
+    assert_eq!((ran(&world), world.runs().len()), (vec!["second".to_owned()], 1));
+    let log = |dir: &std::path::Path| std::fs::read(dir.join("jobs/build/sh-2.log")).unwrap();
+    assert_eq!(log(&world.beside("out")), log(&world.last().0));
+}
+
+#[test]
+fn what_answers_is_not_removed_meanwhile() {
+    let mut world = World::new(r#"ci.job("a", function(rt) rt.sh("echo 1") rt.sh(rt.env("SECOND") or "false") end)"#);
+    world.write(".gitignore", "held\n");
+    world.commit("ignore");
+    world.run(1, &[]);
+    world.run(1, &[]);
+    world.set("SECOND", "touch held; sleep 1000");
+    let running = world.start(&["run", "--resume", "1"]);
+    until("the command", || world.workspace().join("held").exists().then_some(()));
+    world.quire(&["prune", "--keep", "1"]).ends(0);
+    let left: Vec<bool> = world.runs().iter().map(|run| run.0.join("jobs/a/sh-1.log").exists()).collect();
+    assert_eq!(left, [true, true], "the second went, the first stayed");
+    running.signal(Signal::INT);
+    running.end();
+}
+
+#[test]
 fn a_server_names_the_run_by_its_directory() {
     let world = world();
     world.run(1, &["-k"]);

@@ -17,12 +17,15 @@ pub fn world_of_shells(pipeline: &str) -> World {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    write(".bashrc", "PS1='ready> '\nexport GIVEN=mine GONE=mine\nHISTCONTROL=ignoreboth\ncd /\n");
+    write(
+        ".bashrc",
+        "PS1='ready> '\nexport GIVEN=mine GONE=mine\nHISTCONTROL=ignoreboth\ncd /\nset -u\nalias cd='echo no' history='echo no'\n",
+    );
     write(".bash_history", "echo an old one\n");
     write(".zshenv", "export GONE=mine\n");
     write(
         ".zshrc",
-        "PS1='ready> '\nexport GIVEN=mine\nHISTFILE=~/.zsh_history\nSAVEHIST=100\nunsetopt prompt_sp\ncd /\n",
+        "PS1='ready> '\nexport GIVEN=mine\nHISTFILE=~/.zsh_history\nSAVEHIST=100\nunsetopt prompt_sp\ncd /\ncd() { echo no }\nalias print='echo no'\n",
     );
     write(".zsh_history", "echo an old one\n");
     write(".config/fish/config.fish", "function fish_prompt; echo -n 'ready> '; end\nset -gx GIVEN mine\ncd /\n");
@@ -48,6 +51,13 @@ pub fn variable(world: &World, file: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
 }
 
+/// What is left of the files that shells are started with.
+pub fn left_files(world: &World) -> Vec<String> {
+    let names =
+        fs::read_dir(world.beside("tmp")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("quire-")).collect()
+}
+
 /// Where a program is.
 #[track_caller]
 fn program(name: &str) -> String {
@@ -60,7 +70,7 @@ const FAILS: &str = r#"
 ci.job("fine", function(rt) rt.sh("true") end)
 ci.job("bad", { "fine" }, function(rt)
   rt.sh("true")
-  rt.sh("echo \"it's $GIVEN\" \\\\ ! >> marks\nfalse\necho not under -e >> marks", {
+  rt.sh("echo \"it's $GIVEN\" \\\\ ! >> marks; false; echo not under -e >> marks", {
     cwd = "sub", env = { GIVEN = "by the pipeline", GONE = false, DATA_PATH = "/a:/b" } })
 end)"#;
 
@@ -76,7 +86,7 @@ fn arrow_up_brings_the_command(shell: &str, written: usize, exact: usize) {
 
     let terminal = Terminal::start(&world, &["shell"], 50, 120);
     asks(&terminal, 1);
-    terminal.shows(&["run 1, bad/2: exit 1", "$ echo", "  false", "/sub; arrow up", "sh -e -c"]);
+    terminal.shows(&["run 1, bad/2: exit 1", "$ echo", "/sub; arrow up", "sh -e -c"]);
     terminal.types(&format!("{}\r", "\u{1b}[A".repeat(exact)));
     until("the command to run again", || (world.read("sub/marks").lines().count() == 2).then_some(()));
     asks(&terminal, 2);
@@ -117,7 +127,7 @@ fn arrow_up_brings_the_command(shell: &str, written: usize, exact: usize) {
 
     assert_eq!(world.last().bytes("events.jsonl"), recorded, "the record is as it was");
     assert_eq!(world.runs().len(), 1);
-    assert_eq!(fs::read_dir(world.beside("tmp")).unwrap().count(), 0, "nothing is left of the shell's files");
+    assert_eq!(left_files(&world), [""; 0]);
     for history in [".bash_history", ".zsh_history", ".local/share/fish/fish_history"] {
         let text = fs::read_to_string(world.beside("home").join(history)).unwrap();
         assert!(text.contains("an old one") && !text.contains("marks") && !text.contains("seen"), "{history}: {text}");
@@ -137,6 +147,24 @@ fn arrow_up_brings_the_command_in_zsh() {
 #[test]
 fn arrow_up_brings_the_command_in_fish() {
     arrow_up_brings_the_command("fish", 0, 1);
+}
+
+#[test]
+fn a_command_of_several_lines_comes_back_as_one() {
+    let world =
+        world_of_shells(r#"ci.job("bad", function(rt) rt.sh("echo one >> marks\nfalse\necho two >> marks") end)"#);
+    world.run(1, &[]);
+    let terminal = Terminal::start(&world, &["shell"], 40, 100);
+    asks(&terminal, 1);
+    terminal.shows(&["  $ echo one >> marks", "    false", "    echo two >> marks"]);
+    terminal.types("\u{1b}[A\u{1b}[A\r");
+    until("the lines under -e", || (world.read("marks") == "one\none\n").then_some(()));
+    asks(&terminal, 2);
+    terminal.types("\u{1b}[A\u{1b}[A\r");
+    until("the lines as they are", || (world.read("marks") == "one\none\none\ntwo\n").then_some(()));
+    asks(&terminal, 3);
+    terminal.types("exit\r");
+    assert_eq!(terminal.end().code, Some(0));
 }
 
 #[test]
@@ -306,6 +334,6 @@ fn a_terminated_shell_leaves_nothing() {
     asks(&terminal, 1);
     kill_process(terminal.pid(), Signal::TERM).unwrap();
     assert_eq!(terminal.end().code, Some(143));
-    assert_eq!(fs::read_dir(world.beside("tmp")).unwrap().count(), 0);
+    assert_eq!(left_files(&world), [""; 0]);
     world.falls_quiet();
 }

@@ -14,7 +14,7 @@ use crate::cli::{CliError, Context, Earlier, Resume, RunRequest};
 use crate::commands::history::{History, record_error};
 use crate::git;
 use crate::process::Discovered;
-use crate::record::{Holder, LockState, RunFiles};
+use crate::record::{Claim, Holder, RunFiles, RunLock};
 use crate::ui::words;
 use crate::workspace::Workspace;
 
@@ -22,7 +22,9 @@ use crate::workspace::Workspace;
 pub struct EarlierRun {
     recorded: Recorded,
     /// Its directory.
-    pub files: RunFiles,
+    files: RunFiles,
+    /// Its lock: nobody removes it while it answers.
+    claim: Option<Claim>,
     extent: Extent,
     /// What was overruled.
     refusals: Vec<Refusal>,
@@ -54,8 +56,9 @@ impl EarlierRun {
         let refused = |why: &str| CliError::usage(message(why));
         let everything = |why: &str| Ok((None, vec![format!("{}; everything runs", message(why))]));
         let is_named = matches!(resume.run, Earlier::Named(_));
-        if let LockState::Held(_) = LockState::of(&files.lock()).map_err(record_error)? {
-            return Err(refused("it is still running"));
+        let claim = RunLock::claim(&files.lock()).map_err(record_error)?;
+        if matches!(claim, Claim::Held(_)) {
+            return Err(refused("it is still running, or being resumed"));
         }
         let recorded = match read(&files) {
             Ok(recorded) => recorded,
@@ -83,7 +86,13 @@ impl EarlierRun {
         let lost = recorded.logs().filter(is_lost).collect();
         let notes = told.iter().filter(|_| is_named).map(|told| format!("resumed all the same: {told}")).collect();
         let work_tree = Some(work_tree);
-        Ok((Some(EarlierRun { recorded, files, extent: resume.extent, refusals, lost, work_tree }), notes))
+        let claim = Some(claim);
+        Ok((Some(EarlierRun { recorded, files, claim, extent: resume.extent, refusals, lost, work_tree }), notes))
+    }
+
+    /// Where its logs are, and its lock, which is to be held as long as they are needed.
+    pub fn logs(&mut self) -> (RunFiles, Option<Claim>) {
+        (self.files.clone(), self.claim.take())
     }
 
     /// Makes the configuration that of a run which goes on with this one.
@@ -126,9 +135,9 @@ fn look_around(recorded: &Recorded, files: &RunFiles, workspace: &Workspace, fin
     };
     if !recorded.has_ended() {
         here.newer = last_write(files).and_then(|time| git::newer_file(&workspace.root, time).ok().flatten());
-        let holder = fs::read_to_string(files.lock()).ok().and_then(|text| Holder::parse(&text));
-        here.has_rebooted = holder.is_some_and(|holder| holder.boot_id != Holder::this_process().boot_id);
     }
+    let holder = fs::read_to_string(files.lock()).ok().and_then(|text| Holder::parse(&text));
+    here.has_rebooted = holder.is_some_and(|holder| holder.boot_id != Holder::this_process().boot_id);
     here
 }
 

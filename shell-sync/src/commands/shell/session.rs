@@ -118,11 +118,61 @@ fn bytes(path: &Path) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
     use std::ffi::OsString;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::commands::shell::typed::Typed;
+
+    #[test]
+    fn it_is_said_which_command_how_it_ended_where_this_is_and_how_to_recall_it() {
+        let repeat = |cmd: &str, notes: &[&str]| Repeat {
+            run: "run 3".to_owned(),
+            sh: "test/2".to_owned(),
+            ending: "exit 1".to_owned(),
+            typed: Typed::recorded(cmd, None),
+            directory: PathBuf::from("/w/a\u{1b}b"),
+            env: BTreeMap::new(),
+            given: BTreeSet::new(),
+            unset: BTreeSet::new(),
+            notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        };
+        let lines = |count: usize| (1..=count).map(|n| format!("echo {n}")).collect::<Vec<_>>().join("\n");
+        for (repeat, interactive, expected) in [
+            (
+                repeat("make", &[]),
+                Some((Kind::Bash, 2)),
+                "  $ make\nin /w/a; arrow up for the command, twice for it under sh -e -c; exit to leave\n".to_owned(),
+            ),
+            (
+                repeat("make", &[]),
+                Some((Kind::Fish, 2)),
+                "  $ make\nin /w/a; arrow up for the command under sh -e -c, twice for the line as it is; exit to leave\n"
+                    .to_owned(),
+            ),
+            (repeat("make", &[]), None, "  $ make\nin /w/a\n".to_owned()),
+            (
+                repeat("x ***", &["a\u{1b}[31mb"]),
+                Some((Kind::Zsh, 1)),
+                "  $ x ***\nnote: *** in it stands for a secret that the record does not hold\nnote: ab\nin /w/a; arrow up for the command; exit to leave\n".to_owned(),
+            ),
+            (
+                repeat(&lines(9), &[]),
+                Some((Kind::Bash, 2)),
+                format!("  $ {}\n    ... 9 lines in all\nin /w/a; arrow up for the command, twice for it under sh -e -c; exit to leave\n", lines(8).replace('\n', "\n    ")),
+            ),
+            (
+                repeat(&lines(9), &[]),
+                Some((Kind::Sh, 0)),
+                format!("  $ {}\nin /w/a; it ran under sh -e -c; exit to leave\n", lines(9).replace('\n', "\n    ")),
+            ),
+        ] {
+            let text = banner(&repeat, interactive, Looks::default());
+            assert_eq!(text, format!("run 3, test/2: exit 1\n{expected}"), "{interactive:?}");
+        }
+    }
 
     #[test]
     fn the_shell_is_the_persons_own_else_bash_else_sh() {

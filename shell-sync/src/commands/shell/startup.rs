@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +16,9 @@ use crate::clock;
 
 /// Longest entry of a history, in bytes: most of what the kernel takes as one variable.
 const LONGEST_ENTRY: usize = 100_000;
+
+/// fish's history in its data directory.
+const FISH_HISTORY: &str = "fish_history";
 
 /// Which shell a person uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,21 +78,22 @@ impl Drop for Files {
     }
 }
 
+// What a person's start files define as functions or aliases is stepped around: `\builtin`.
 const BASH: &str = r#"__quire_env=$(export -p)
 if [ -r ~/.bashrc ]; then . ~/.bashrc; fi
-eval "$__quire_env" 2>/dev/null
-unset -v $QUIRE_SHELL_UNSET
-cd -- "$QUIRE_SHELL_DIRECTORY"
-if [ -n "$HISTFILE" ] && [ -r "$HISTFILE" ]; then history -r; fi
+\builtin eval "$__quire_env" 2>/dev/null
+\builtin unset -v $QUIRE_SHELL_UNSET
+\builtin cd -- "$QUIRE_SHELL_DIRECTORY"
+if [ -n "${HISTFILE-}" ] && [ -r "$HISTFILE" ]; then \builtin history -r; fi
 HISTFILE=$QUIRE_SHELL_FILES/history
-__quire_control=$HISTCONTROL __quire_ignore=$HISTIGNORE
+__quire_control=${HISTCONTROL-} __quire_ignore=${HISTIGNORE-}
 HISTCONTROL= HISTIGNORE=
-if [ -n "$QUIRE_SHELL_EARLIER" ]; then history -s -- "$QUIRE_SHELL_EARLIER"; fi
-if [ -n "$QUIRE_SHELL_COMMAND" ]; then history -s -- "$QUIRE_SHELL_COMMAND"; fi
+if [ -n "${QUIRE_SHELL_EARLIER-}" ]; then \builtin history -s -- "$QUIRE_SHELL_EARLIER"; fi
+if [ -n "${QUIRE_SHELL_COMMAND-}" ]; then \builtin history -s -- "$QUIRE_SHELL_COMMAND"; fi
 HISTCONTROL=$__quire_control HISTIGNORE=$__quire_ignore
-case $QUIRE_SHELL_COMMAND in *'!'*) set +H ;; esac
-unset -v __quire_env __quire_control __quire_ignore QUIRE_SHELL_COMMAND QUIRE_SHELL_EARLIER QUIRE_SHELL_UNSET
-unset -v QUIRE_SHELL_DIRECTORY QUIRE_SHELL_FILES
+case ${QUIRE_SHELL_COMMAND-} in *'!'*) \builtin set +H ;; esac
+\builtin unset -v __quire_env __quire_control __quire_ignore QUIRE_SHELL_COMMAND QUIRE_SHELL_EARLIER
+\builtin unset -v QUIRE_SHELL_UNSET QUIRE_SHELL_DIRECTORY QUIRE_SHELL_FILES
 "#;
 
 /// Reads the person's own `.zshenv`, which may name another folder for what follows.
@@ -103,18 +107,18 @@ ZDOTDIR=$__quire_files
 
 const ZSHRC: &str = r#"if [[ -n ${__quire_zdotdir+x} ]]; then ZDOTDIR=$__quire_zdotdir; else unset ZDOTDIR; fi
 if [[ -r ${ZDOTDIR:-$HOME}/.zshrc ]]; then . "${ZDOTDIR:-$HOME}/.zshrc"; fi
-eval "$__quire_env" 2>/dev/null
-if [[ -n ${QUIRE_SHELL_ZDOTDIR+x} ]]; then ZDOTDIR=$QUIRE_SHELL_ZDOTDIR; else unset ZDOTDIR; fi
-unset ${=QUIRE_SHELL_UNSET} 2>/dev/null
-cd -- "$QUIRE_SHELL_DIRECTORY"
-if [[ -n $HISTFILE && -r $HISTFILE ]]; then fc -R; fi
+\builtin eval "$__quire_env" 2>/dev/null
+if [[ -n ${QUIRE_SHELL_ZDOTDIR+x} ]]; then ZDOTDIR=$QUIRE_SHELL_ZDOTDIR; else \builtin unset ZDOTDIR; fi
+\builtin unset ${=QUIRE_SHELL_UNSET} 2>/dev/null
+\builtin cd -- "$QUIRE_SHELL_DIRECTORY"
+if [[ -n ${HISTFILE-} && -r $HISTFILE ]]; then \builtin fc -R; fi
 HISTFILE=$__quire_files/history
 if (( ${HISTSIZE:-0} < 100 )); then HISTSIZE=100; fi
-if [[ -n $QUIRE_SHELL_EARLIER ]]; then print -rs -- "$QUIRE_SHELL_EARLIER"; fi
-if [[ -n $QUIRE_SHELL_COMMAND ]]; then print -rs -- "$QUIRE_SHELL_COMMAND"; fi
-if [[ $QUIRE_SHELL_COMMAND == *'!'* ]]; then setopt no_bang_hist; fi
-unset __quire_env __quire_files __quire_zdotdir QUIRE_SHELL_COMMAND QUIRE_SHELL_EARLIER QUIRE_SHELL_UNSET
-unset QUIRE_SHELL_DIRECTORY QUIRE_SHELL_FILES QUIRE_SHELL_ZDOTDIR
+if [[ -n ${QUIRE_SHELL_EARLIER-} ]]; then \builtin print -rs -- "$QUIRE_SHELL_EARLIER"; fi
+if [[ -n ${QUIRE_SHELL_COMMAND-} ]]; then \builtin print -rs -- "$QUIRE_SHELL_COMMAND"; fi
+if [[ ${QUIRE_SHELL_COMMAND-} == *'!'* ]]; then \builtin setopt no_bang_hist; fi
+\builtin unset __quire_env __quire_files __quire_zdotdir QUIRE_SHELL_COMMAND QUIRE_SHELL_EARLIER QUIRE_SHELL_UNSET
+\builtin unset QUIRE_SHELL_DIRECTORY QUIRE_SHELL_FILES QUIRE_SHELL_ZDOTDIR
 "#;
 
 const FISH: &str = r#"for name in (string split -n ' ' -- $QUIRE_SHELL_GIVEN)
@@ -132,7 +136,7 @@ if set -q QUIRE_SHELL_XDG_DATA_HOME
 else
     set -e XDG_DATA_HOME
 end
-cd -- $QUIRE_SHELL_DIRECTORY
+builtin cd -- $QUIRE_SHELL_DIRECTORY
 for name in GIVEN UNSET DIRECTORY FILES COMMAND EARLIER XDG_DATA_HOME
     set -e QUIRE_SHELL_$name
 end
@@ -166,7 +170,7 @@ pub fn ready(kind: Kind, command: &mut Command, repeat: &Repeat) -> io::Result<O
             command.env("ZDOTDIR", &files.0).arg("-i");
         }
         Kind::Fish => {
-            write_fish_history(&files, &entries, &repeat.env)?;
+            make_fish_data(&files, &entries, &repeat.env)?;
             keep(command, &repeat.env, "XDG_DATA_HOME", "QUIRE_SHELL_XDG_DATA_HOME");
             command.env("XDG_DATA_HOME", &files.0).env("QUIRE_SHELL_GIVEN", names(repeat.given.iter()));
             for name in repeat.given.iter().filter(|name| is_plain(name)) {
@@ -199,18 +203,32 @@ fn is_plain(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// fish reads its history from a file of its data directory; there the entries follow the person's own.
-fn write_fish_history(files: &Files, entries: &[String], env: &BTreeMap<OsString, OsString>) -> io::Result<()> {
+/// fish reads its history from a file of its data directory; there the entries follow the person's own. The rest of the directory
+/// is linked. It looks for the completions that it made of manual pages there: without the folder it would make them anew.
+fn make_fish_data(files: &Files, entries: &[String], env: &BTreeMap<OsString, OsString>) -> io::Result<()> {
     let variable = |name: &str| env.get(&OsString::from(name)).map(PathBuf::from);
     let data = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
-    let mut text = data.and_then(|data| fs::read(data.join("fish/fish_history")).ok()).unwrap_or_default();
+    let ours = files.0.join("fish");
+    DirBuilder::new().mode(0o700).create(&ours)?;
+    let mut text = Vec::new();
+    if let Some(theirs) = data.map(|data| data.join("fish")).filter(|theirs| theirs.is_absolute()) {
+        text = fs::read(theirs.join(FISH_HISTORY)).unwrap_or_default();
+        for entry in fs::read_dir(&theirs).into_iter().flatten().flatten() {
+            if entry.file_name() != FISH_HISTORY {
+                symlink(entry.path(), ours.join(entry.file_name()))?;
+            }
+        }
+    }
+    let completions = ours.join("generated_completions");
+    if !completions.exists() {
+        fs::create_dir(completions)?;
+    }
     let when = clock::now().wall.ms() / 1000;
     for entry in entries {
         let entry = entry.replace('\\', r"\\").replace('\n', r"\n");
         text.extend(format!("- cmd: {entry}\n  when: {when}\n").bytes());
     }
-    DirBuilder::new().mode(0o700).create(files.0.join("fish"))?;
-    files.write("fish/fish_history", &text)
+    files.write(&format!("fish/{FISH_HISTORY}"), &text)
 }
 
 #[cfg(test)]
