@@ -47,7 +47,7 @@ fn play(from: u64, to: u64) -> ExitCode {
     let facts: usize = tallies.iter().map(|tally| tally.facts).sum();
     println!(
         "{} worlds in {seconds:.1} s: {:.0} a second; medians: {} facts, {} reads, {} faults, {} points; in all {facts} facts, \
-         {died} worlds with a crash",
+         {died} worlds of several runs",
         tallies.len(),
         tallies.len() as f64 / seconds,
         median(&|tally| tally.facts),

@@ -47,8 +47,8 @@ pub struct Pipeline {
     pub needs: BTreeMap<JobId, &'static str>,
 }
 
-/// Total over any bytes.
-pub fn pipeline(bytes: &mut Bytes<'_>) -> Pipeline {
+/// Total over any bytes. `is_short`: less work, for a world of several runs.
+pub fn pipeline(bytes: &mut Bytes<'_>, is_short: bool) -> Pipeline {
     let mut pipeline = Pipeline::default();
     let text = &mut pipeline.text;
     let top: &[&str] = &[
@@ -72,7 +72,8 @@ pub fn pipeline(bytes: &mut Bytes<'_>) -> Pipeline {
     let line = bytes.pick(&top[..top.len() - from]);
     let _ = writeln!(text, "{line}");
     // About the same work in all, however many share it.
-    let (jobs, most) = bytes.pick(&[(1, 28), (1, 28), (1, 28), (2, 16), (1, 28), (2, 16), (2, 16), (3, 12), (4, 9)]);
+    let (jobs, most) = bytes.pick(&[(1, 24), (1, 24), (1, 24), (2, 13), (1, 24), (2, 13), (2, 13), (3, 8), (4, 8)]);
+    let most = if is_short { most * 2 / 3 } else { most };
     for index in 0..jobs {
         let needs = job(bytes, index, most, text);
         pipeline.needs.insert(JobId::from_record(&format!("j{index}")), needs);
@@ -148,6 +149,6 @@ fn statement(bytes: &mut Bytes<'_>, job: usize, text: &mut String) {
         18 => writeln!(text, "rt.spawn('serve; print up; sleep 50', {{service = true}})"),
         19 => writeln!(text, "rt.log(rt.out('print ' .. rt.id .. math.random(9)))"),
         20 => writeln!(text, "rt.sh({{'print', rt.secret('token')}}, {{check = false}})"),
-        _ => writeln!(text, "for i = 1, {} do rt.sh('print ' .. i{option}) end", 1 + bytes.under(14)),
+        _ => writeln!(text, "for i = 1, {} do rt.sh('print ' .. i{option}) end", 1 + bytes.under(12)),
     };
 }

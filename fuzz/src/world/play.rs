@@ -80,8 +80,9 @@ impl Play {
             if let Some(told) = &mut self.told {
                 told.push_str(&tale(simulation, usize::MAX));
             }
-            let is_gone_on_with = self.scenario.resumes.is_some() && outcome != Some(RunOutcome::Complete);
-            if outcome.is_some() && (!is_gone_on_with || life >= MOST_LIVES) {
+            // A run that was killed always has a next one; one that ended badly only where it was the first.
+            let is_gone_on_with = self.scenario.resumes.is_some() && outcome != Some(RunOutcome::Complete) && life == 1;
+            if outcome.is_some() && !is_gone_on_with {
                 break;
             }
             let blank = Machine::new(Clock::starting_at(0), Default::default(), Plan::default());

@@ -34,7 +34,7 @@ impl Scenario {
         let mut bytes = Bytes::new(bytes);
         let shell = shell(&mut bytes);
         let twice = bytes.chance(8);
-        let resumes = bytes.pick(&[Some(Extent::Resume), Some(Extent::Resume), Some(Extent::Failed), None]);
+        let resumes = bytes.pick(&[None, Some(Extent::Resume), None, Some(Extent::Failed), None]);
         let slots = 1 + u32::from(bytes.byte() % 4);
         let keep_going = bytes.chance(128);
         let select = bytes.chance(24).then(|| bytes.under(4));
@@ -46,7 +46,7 @@ impl Scenario {
         let fingerprint_ms = bytes.chance(32).then(|| u64::from(bytes.word()) % 20_000);
         let cancel_ms = bytes.chance(24).then(|| u64::from(bytes.word()) % 12_000);
         let mut faults = Vec::new();
-        for _ in 0..bytes.pick(&[0, 3, 4, 5, 6, 7, 8, 9]) {
+        for _ in 0..bytes.pick(&[0, 3, 4, 4, 5, 6, 7, 8]) {
             let (point, kind) = fault(&mut bytes);
             faults.push((point, kind));
             // Who cancels once, cancels twice.
@@ -54,7 +54,8 @@ impl Scenario {
                 faults.push((point + u32::from(bytes.byte() % 32), kind));
             }
         }
-        let pipeline = pipeline(&mut bytes);
+        let runs_again = resumes.is_some() || faults.iter().any(|(_, fault)| matches!(fault, Fault::Crash(_)));
+        let pipeline = pipeline(&mut bytes, runs_again);
         let world = World::new(&pipeline.text).slots(slots).file("x", "print from a file").set(|world| {
             let (secrets, secret_set) = secrets();
             world.config.secrets.clone_from(secrets);
