@@ -229,6 +229,22 @@ fn every_layer_keeps_to_its_own() {
     assert!(!closure(&metadata, "quire-ci").contains("quire"), "shell-sync knows nothing of shell-async");
 }
 
+/// libFuzzer's runtime is C++ under another licence: nothing but cargo-fuzz, which sets the cfg, may build it.
+#[test]
+fn a_fuzzers_runtime_is_built_for_fuzzing_only() {
+    let metadata = metadata();
+    let fuzz = list(&metadata, "packages").iter().find(|package| text(package, "name") == "quire-fuzz");
+    let fuzz = fuzz.expect("quire-fuzz is a member");
+    let conditional: Vec<(&str, &str)> = list(fuzz, "dependencies")
+        .iter()
+        .filter_map(|it| it["target"].as_str().map(|target| (text(it, "name"), target)))
+        .collect();
+    assert_eq!(conditional, [("libfuzzer-sys", "cfg(fuzzing)")]);
+    for member in ["quire-core", "quire-fuzz", "quire-ci", "quire"] {
+        assert!(!closure(&metadata, member).contains("libfuzzer-sys"), "{member}");
+    }
+}
+
 #[test]
 fn every_dependency_has_a_permissive_licence_and_a_version() {
     let metadata = metadata();

@@ -37,10 +37,7 @@ impl<'a> Files<'a> {
     /// The text of the call at `place` from its line on, and the offset of that line.
     fn line_of(&mut self, place: &Place) -> Option<(&'a str, &[usize], usize)> {
         let (name, text) = self.texts.get_key_value(&place.file)?;
-        let starts = self.starts.entry(name).or_insert_with(|| {
-            let ends = memchr::memchr_iter(b'\n', text.as_bytes());
-            std::iter::once(0).chain(ends.map(|end| end + 1)).collect()
-        });
+        let starts = self.starts.entry(name).or_insert_with(|| line_starts(text, is_fennel(name)));
         let start = *starts.get(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
         Some((text, starts, start))
     }
@@ -48,7 +45,9 @@ impl<'a> Files<'a> {
     /// The source line at a place, without its newline, at most 4 KiB of it.
     pub(super) fn excerpt(&mut self, place: &Place) -> Option<String> {
         let (text, _, start) = self.line_of(place)?;
-        let line = text.get(start..)?.lines().next().unwrap_or_default();
+        let rest = text.get(start..)?;
+        let line = if is_fennel(&place.file) { rest.lines().next() } else { rest.split(['\n', '\r']).next() };
+        let line = line.unwrap_or_default();
         Some(line.get(..line.floor_char_boundary(EXCERPT)).unwrap_or_default().to_owned())
     }
 
@@ -58,7 +57,7 @@ impl<'a> Files<'a> {
     }
 
     fn find(&mut self, place: &Place, wanted: Wanted<'_>) -> Option<Place> {
-        let fennel = place.file.ends_with(".fnl");
+        let fennel = is_fennel(&place.file);
         let (text, starts, start) = self.line_of(place)?;
         let end = text.floor_char_boundary(start.saturating_add(REACH));
         let at = start + search(Lexer { text: text.get(start..end)?, at: 0, fennel }, wanted)?;
@@ -108,6 +107,26 @@ impl<'a> Files<'a> {
         let before = line.get(..at)?;
         if found.next().is_some() { None } else { u32::try_from(before.chars().count() + 1).ok() }
     }
+}
+
+fn is_fennel(file: &str) -> bool {
+    file.ends_with(".fnl")
+}
+
+/// Where the lines begin, counted as the compiler does that tells their numbers: for Lua each `\n` and each `\r` ends a line, and
+/// one of both together end one; for Fennel it is `\n`.
+fn line_starts(text: &str, fennel: bool) -> Vec<usize> {
+    let (bytes, mut starts, mut at) = (text.as_bytes(), vec![0], 0);
+    let other = if fennel { b'\n' } else { b'\r' };
+    while let Some(end) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'\n', other, rest)) {
+        at += end + 1;
+        let pair = bytes.get(at - 1..=at);
+        if !fennel && matches!(pair, Some(b"\r\n" | b"\n\r")) {
+            at += 1;
+        }
+        starts.push(at);
+    }
+    starts
 }
 
 /// The token at which Lua's compiler stumbled: `… near 'x'` at the end of a message.
@@ -424,12 +443,25 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_counted_as_the_compiler_counts_them() {
+        for (file, text, lines) in [
+            ("ci.lua", "a\nb\r\nc\rd\n\re\r\rf\n\ng", &["a", "b", "c", "d", "e", "", "f", "", "g"][..]),
+            ("ci.fnl", "a\nb\r\nc\rd\n", &["a", "b", "c\rd", ""]),
+        ] {
+            let texts = BTreeMap::from([(file.to_owned(), text.to_owned())]);
+            let place = |line| Place { file: file.into(), line, column: None };
+            let excerpts: Vec<String> = (1..).map_while(|line| Files::new(&texts).excerpt(&place(line))).collect();
+            assert_eq!(excerpts, lines, "{file}");
+        }
+    }
+
+    #[test]
     fn any_text_is_survived() {
         fn property(file: bool, text: String, wanted: String) -> bool {
             let file = if file { "ci.lua" } else { "ci.fnl" };
             find(file, &text, 1, Text(&wanted, 0)).is_none_or(|(line, column)| {
-                let line = text.split('\n').nth(line as usize - 1).unwrap_or_default();
-                line.chars().count() >= column as usize
+                let start = line_starts(&text, file == "ci.fnl")[line as usize - 1];
+                text[start..].chars().take_while(|c| *c != '\n').count() >= column as usize
             })
         }
         quickcheck::quickcheck(property as fn(bool, String, String) -> bool);

@@ -19,7 +19,7 @@ pub struct Here {
     pub fingerprint: Option<String>,
     /// A file of the workspace that was changed after the record's last write. Matters where the record has no end.
     pub newer: Option<String>,
-    /// The machine was started again since the record was begun. Matters likewise.
+    /// The machine was started again since the record was begun: nothing tells whether it went down in peace.
     pub has_rebooted: bool,
     /// The run worked in a checkout of its own, not in this workspace.
     pub is_elsewhere: bool,
@@ -87,7 +87,7 @@ impl Refusal {
 }
 
 impl Recorded {
-    /// Whether the run ended by itself, so that [`Here::newer`] and [`Here::has_rebooted`] do not matter.
+    /// Whether the run ended by itself, so that [`Here::newer`] does not matter.
     pub fn has_ended(&self) -> bool {
         self.finished.is_some()
     }
@@ -137,15 +137,17 @@ impl Recorded {
             (Some(_), Some(_)) => None,
             _ => return Some(Refusal::Unknown("it is no git work tree, or has no commit")),
         };
+        let rebooted = here.has_rebooted.then_some(Refusal::Rebooted);
         let Some(finished) = &self.finished else {
             let newer = || here.newer.clone().map(Refusal::Newer);
-            return head.or_else(newer).or_else(|| here.has_rebooted.then_some(Refusal::Rebooted));
+            return head.or_else(newer).or(rebooted);
         };
-        match (&finished.fingerprint, &here.fingerprint) {
+        let changed = match (&finished.fingerprint, &here.fingerprint) {
             (Some(was), Some(is)) if was == is => None,
             (Some(_), Some(_)) => Some(head.unwrap_or(Refusal::WorkTree)),
             _ => Some(Refusal::Unknown("its fingerprint is missing")),
-        }
+        };
+        changed.or(rebooted)
     }
 
     /// Every command whose log an answer would be taken from.
@@ -219,7 +221,7 @@ mod tests {
     fn an_unchanged_workspace_is_taken() {
         assert_eq!(run("", FAILED).refusals(&config(), &here()), []);
         assert_eq!(run("", "").refusals(&config(), &here()), []);
-        let newer = Here { newer: Some("x".into()), has_rebooted: true, ..here() };
+        let newer = Here { newer: Some("x".into()), ..here() };
         assert_eq!(run("", FAILED).refusals(&config(), &newer), []);
     }
 
@@ -247,6 +249,7 @@ mod tests {
             "src/x was changed after its last event",
         );
         check(&crashed, &config(), &with(|here| here.has_rebooted = true), &Refusal::Rebooted.to_string());
+        check(&failed, &config(), &with(|here| here.has_rebooted = true), &Refusal::Rebooted.to_string());
         check(&failed, &config(), &with(|here| here.is_elsewhere = true), &Refusal::Elsewhere.to_string());
         let no_git = with(|here| here.sha = None);
         check(

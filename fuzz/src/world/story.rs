@@ -114,7 +114,7 @@ pub fn line(event: &Event) -> String {
     }
 }
 
-/// An order as one line: an event as [`line`] has it, anything else behind a `!`.
+/// An order as one line: an event as [`line()`] has it, anything else behind a `!`.
 pub fn order_line(order: &Output) -> String {
     let scope = |scope: &Scope| match scope {
         Scope::Job(job) => job.to_string(),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::RecordError;
 
-/// An `events.jsonl` open for appending. No `fsync`: what the kernel has taken survives the death of this process.
+/// An `events.jsonl` open for appending. Nothing is synced on the way: what the kernel has taken survives the death of this
+/// process. That it survives a power cut too takes an [`EventLog::sync`].
 #[derive(Debug)]
 pub struct EventLog {
     file: File,
@@ -47,6 +48,17 @@ impl EventLog {
         };
         self.is_torn = self.file.set_len(self.len).is_err();
         Err(RecordError::write(&self.path, outcome))
+    }
+
+    /// Waits until what was appended is on the disk, and survives a power cut.
+    ///
+    /// # Errors
+    /// Where the disk did not take it. A file system that cannot sync is none: there is nothing to be had from it.
+    pub fn sync(&self) -> io::Result<()> {
+        match self.file.sync_data() {
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            done => done,
+        }
     }
 
     /// Offset of the byte after the last whole line.

@@ -58,17 +58,29 @@ impl LiveRecord {
         self.copy_failure.as_deref()
     }
 
-    /// The run is over: waits for its rows, which tell a `failed` record too. The directory's lock is held until this is dropped.
+    /// The run is over: waits for its rows, which tell a `failed` record too, and until its events are on the disk. The
+    /// directory's lock is held until this is dropped.
     pub fn finish(&mut self, failed: bool) -> Finished {
         if failed {
             // Where even that cannot be written, the run is closed as one that died.
             let _ = self.dir.note_end(FailureKind::Record);
         }
-        let Some(rows) = self.rows.take() else { return Finished::default() };
-        if failed {
-            rows.close(FailureKind::Record);
+        if let Some(rows) = &self.rows {
+            if failed {
+                rows.close(FailureKind::Record);
+            }
+            rows.hurry();
         }
-        rows.finish()
+        // Beside the rows: what a person or a server is told of an end is to be true after a power cut as well.
+        let synced = self.log.sync();
+        let mut finished = self.rows.take().map(RowWriter::finish).unwrap_or_default();
+        if let Err(error) = synced {
+            let events = self.log.path().display();
+            finished
+                .notes
+                .push(format!("the run's record may not outlast a power cut: {events} cannot be synced ({error})"));
+        }
+        finished
     }
 }
 

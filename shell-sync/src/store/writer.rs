@@ -145,11 +145,16 @@ impl RowWriter {
         self.shared.lock().close = Some(kind);
     }
 
+    /// The run has ended: the thread writes what waits without letting more gather, while the caller goes on.
+    pub fn hurry(&self) {
+        self.shared.lock().is_finishing = true;
+        self.shared.work.notify_one();
+    }
+
     /// Waits until every row is written, or it is clear that they will not be now. The run's lock is to be held until this
     /// returns: whoever finds it free may close the run.
     pub fn finish(mut self) -> Finished {
-        self.shared.lock().is_finishing = true;
-        self.shared.work.notify_one();
+        self.hurry();
         let state = self.shared.lock();
         let (mut state, _) = self
             .shared
@@ -172,8 +177,7 @@ impl RowWriter {
 impl Drop for RowWriter {
     /// Without [`RowWriter::finish`] the thread writes what it has and ends, and nobody waits for it.
     fn drop(&mut self) {
-        self.shared.lock().is_finishing = true;
-        self.shared.work.notify_one();
+        self.hurry();
     }
 }
 

@@ -220,6 +220,20 @@ fn a_log_that_is_gone_or_damaged_answers_nothing() {
 }
 
 #[test]
+fn a_run_of_an_earlier_boot_is_refused() {
+    let world = world();
+    world.run(1, &["-k"]);
+    let lock = world.last().0.join("lock");
+    let text = std::fs::read_to_string(&lock).unwrap();
+    let boot = text.trim_end().rsplit(' ').next().unwrap();
+    std::fs::write(&lock, text.replace(boot, "another-boot")).unwrap();
+    world
+        .quire(&["run", "--resume"])
+        .ends(2)
+        .says(&["run 1 cannot be resumed: the machine was started again", "--force"]);
+}
+
+#[test]
 fn a_run_of_a_checkout_is_not_resumed_in_the_work_tree() {
     let world = world();
     world.run(1, &["--at", "HEAD"]);

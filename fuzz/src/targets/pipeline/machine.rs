@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 
 use quire_core::capture::Capture;
-use quire_core::engine::{Answer, Ask, Config, Engine, ExitStatus, Input, Limits, Output, Source};
-use quire_core::ids::{RunId, ShId};
+use quire_core::engine::{Answer, Ask, Config, Defined, Engine, ExitStatus, Input, Limits, Output, Source};
+use quire_core::ids::{JobId, RunId, ShId};
 use quire_core::pairing::Pairing;
+use quire_core::pipeline::Diagnostic;
 use quire_core::redact::SecretSet;
+use quire_core::script::Request;
 use quire_core::time::{Mono, Now, Wall};
-use quire_core::wire::{Decoded, Event, RunOutcome, Stream, decode, encode};
+use quire_core::wire::{Decoded, Event, EventKind, RunOutcome, Stream, decode, encode};
 
 /// Orders after which a run is cancelled, again and again: a script may go on for ever.
 const PATIENCE: u32 = 300;
@@ -19,10 +21,13 @@ const MOST_TURNS: u32 = 20_000;
 /// How much time passes with an order.
 const TURN_MS: u64 = 50;
 
-/// Runs the pipeline to its end and checks the stream that it leaves.
-pub(super) fn check_run(source: &Source, limits: Limits) {
+/// The run's seed.
+pub(super) const SEED: u64 = 7;
+
+/// Runs the pipeline to its end, checks the stream that it leaves, and that it is the pipeline that was defined.
+pub(super) fn check_run(source: &Source, limits: Limits, defined: Result<&Defined, &[Diagnostic]>) {
     let mut config = Config::new(RunId::new("r"), source.clone());
-    (config.limits, config.slots, config.executor_forced) = (limits, 2, true);
+    (config.limits, config.slots, config.seed, config.executor_forced) = (limits, 2, SEED, true);
     let mut machine = Machine::new(config);
     let outcome = machine.play();
     let mut pairing = Pairing::new(RunId::new("r"));
@@ -33,9 +38,39 @@ pub(super) fn check_run(source: &Source, limits: Limits) {
         let mut line = Vec::new();
         encode(event, &mut line);
         assert_eq!(decode(&line), Ok(Decoded::Event(event.clone())), "an event is not read as it was written");
+        if let (EventKind::RunStarted(started), Ok(defined)) = (&event.kind, defined)
+            && !machine.cancelled_early
+        {
+            let ids: Vec<JobId> = started.jobs.iter().map(|job| job.id.clone()).collect();
+            assert_eq!(ids, defined.pipeline.ids(), "the same text defines something else");
+        }
     }
     assert!(pairing.is_finished(), "a run ends {outcome} without telling");
     assert!(pairing.irregularities().is_empty(), "{:?} in {:#?}", pairing.irregularities(), machine.events);
+    if let (Err(problems), false) = (defined, machine.cancelled_early) {
+        assert_eq!(machine.engine.diagnostics(), problems, "the same text has other errors");
+    }
+}
+
+/// What the machine says to a question of a script.
+pub(super) fn answer(request: &Request) -> Answer {
+    match request {
+        Request::Glob(patterns) => glob(patterns),
+        Request::Hash(_) => Answer::Hash(Ok("0".repeat(64))),
+        Request::Read(path) => read(path),
+        other => unreachable!("a top level does not ask {other:?}"),
+    }
+}
+
+fn glob(patterns: &[String]) -> Answer {
+    Answer::Glob(match patterns {
+        [_] => Ok(vec!["a".to_owned(), "b/c".to_owned()]),
+        _ => Err("no such folder".to_owned()),
+    })
+}
+
+fn read(path: &str) -> Answer {
+    Answer::Read(if path.len() < 8 { Ok(path.as_bytes().to_vec()) } else { Err("no such file".to_owned()) })
 }
 
 struct Machine {
@@ -44,13 +79,15 @@ struct Machine {
     ms: u64,
     running: BTreeMap<ShId, Capture>,
     events: Vec<Event>,
+    /// Before its first event.
+    cancelled_early: bool,
 }
 
 impl Machine {
     fn new(config: Config) -> Machine {
         let secrets = config.secret_set.clone();
         let engine = Engine::new(config, now(0));
-        Machine { engine, secrets, ms: 0, running: BTreeMap::new(), events: Vec::new() }
+        Machine { engine, secrets, ms: 0, running: BTreeMap::new(), events: Vec::new(), cancelled_early: false }
     }
 
     fn play(&mut self) -> RunOutcome {
@@ -78,6 +115,7 @@ impl Machine {
     }
 
     fn tell(&mut self, input: Input) {
+        self.cancelled_early |= input == Input::Cancel && self.events.is_empty();
         self.engine.handle(now(self.ms), input);
     }
 
@@ -104,9 +142,9 @@ impl Machine {
                 self.running.values_mut().for_each(|capture| capture.set_secrets(secrets.clone()));
                 self.secrets = secrets;
             }
-            Output::Read { ask, path, .. } => self.answer(ask, Answer::Read(Ok(path.into_bytes()))),
+            Output::Read { ask, path, .. } => self.answer(ask, read(&path)),
             Output::Write { ask, .. } => self.answer(ask, Answer::Write(Ok(()))),
-            Output::Glob { ask, patterns } => self.answer(ask, Answer::Glob(Ok(patterns))),
+            Output::Glob { ask, patterns } => self.answer(ask, glob(&patterns)),
             Output::Hash { ask, .. } => self.answer(ask, Answer::Hash(Ok("0".repeat(64)))),
             Output::Done(_) => unreachable!("it ends the loop"),
         }

@@ -135,9 +135,9 @@ fn look_around(recorded: &Recorded, files: &RunFiles, workspace: &Workspace, fin
     };
     if !recorded.has_ended() {
         here.newer = last_write(files).and_then(|time| git::newer_file(&workspace.root, time).ok().flatten());
-        let holder = fs::read_to_string(files.lock()).ok().and_then(|text| Holder::parse(&text));
-        here.has_rebooted = holder.is_some_and(|holder| holder.boot_id != Holder::this_process().boot_id);
     }
+    let holder = fs::read_to_string(files.lock()).ok().and_then(|text| Holder::parse(&text));
+    here.has_rebooted = holder.is_some_and(|holder| holder.boot_id != Holder::this_process().boot_id);
     here
 }
 
