@@ -18,6 +18,10 @@ use super::sweep::TAG;
 /// Between TERM and KILL. Shorter than a living run's: whoever looks at the record waits for it, and nobody records what these
 /// processes still do.
 const GRACE: Duration = Duration::from_secs(2);
+/// So many looks in a row have to find nothing: one may miss what was started behind its back by what ended before its eyes.
+const EMPTY_LOOKS: u32 = 3;
+/// Most looks that find nothing but what is between two programs: far longer than a program takes to be set up.
+const UNDECIDED_LOOKS: u32 = 200;
 /// How long a process that was killed has to disappear (it hangs in the kernel).
 const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
 
@@ -37,7 +41,7 @@ pub struct LeftBehind {
 /// Ends what these runs, whose producers are dead, left running: TERM, 2 s, KILL, until a look finds nothing more. This process
 /// and those above it are spared: someone may look at the record from a shell that the run had started. Ordered by run and pid.
 pub fn end_left_behind(runs: &BTreeSet<RunId>) -> Vec<LeftBehind> {
-    let mut targets = Targets { spared: lineage(), found: BTreeMap::new() };
+    let mut targets = Targets { spared: lineage(), found: BTreeMap::new(), undecided: false };
     let begun = Instant::now();
     for (signal, until) in [(Signal::TERM, begun + GRACE), (Signal::KILL, begun + GRACE + GIVE_UP_AFTER)] {
         if targets.end(runs, signal, until) {
@@ -60,6 +64,8 @@ struct Targets {
     spared: HashSet<Pid>,
     /// By pid and start time.
     found: BTreeMap<(i32, u64), Target>,
+    /// The last look met one that was just being given a new program: a moment later it may show whose it is.
+    undecided: bool,
 }
 
 struct Target {
@@ -72,14 +78,21 @@ impl Targets {
     /// Sends the signal to all that is there and to what appears, until nothing is left: true; or the time is over: false.
     fn end(&mut self, runs: &BTreeSet<RunId>, signal: Signal, until: Instant) -> bool {
         let mut asked = HashSet::new();
+        let (mut empty, mut undecided) = (0, 0);
         loop {
             let there = self.look(runs);
             for target in self.found.values_mut() {
                 target.told.remains = false;
             }
             if there.is_empty() {
-                return true;
+                (empty, undecided) = if self.undecided { (0, undecided + 1) } else { (empty + 1, undecided) };
+                if empty == EMPTY_LOOKS || undecided == UNDECIDED_LOOKS {
+                    return true;
+                }
+                std::thread::yield_now();
+                continue;
             }
+            (empty, undecided) = (0, 0);
             let is_first = asked.is_empty();
             let living: HashSet<Pid> = there.iter().filter_map(|key| Some(self.found.get(key)?.pid)).collect();
             for key in &there {
@@ -105,8 +118,14 @@ impl Targets {
 
     /// The processes of the runs that live.
     fn look(&mut self, runs: &BTreeSet<RunId>) -> Vec<(i32, u64)> {
-        let tagged = procfs::processes().into_iter().filter_map(|pid| Some((pid, run_of(pid, runs)?)));
-        let mut open: Vec<(Pid, RunId)> = tagged.collect();
+        self.undecided = false;
+        let mut open: Vec<(Pid, RunId)> = Vec::new();
+        for pid in procfs::processes() {
+            match run_of(pid, runs) {
+                Some(run_id) => open.push((pid, run_id)),
+                None => self.undecided |= procfs::is_between_programs(pid),
+            }
+        }
         let mut there = BTreeSet::new();
         while let Some((pid, run_id)) = open.pop() {
             let Some(stat) = procfs::stat(pid).filter(|_| !self.spared.contains(&pid)) else { continue };
@@ -199,6 +218,20 @@ mod tests {
         drop(other.stdin.take());
         other.wait().unwrap();
         assert_eq!(end_left_behind(&runs(&[&dead])), []);
+    }
+
+    /// It happened once in a thousand kills: what was just being given a new program showed no tag, and stayed.
+    #[test]
+    fn what_is_between_two_programs_does_not_get_away() {
+        for round in 0..40 {
+            let dead = format!("between-{round}-{}", std::process::id());
+            let mut command = Command::new("sh");
+            command.args(["-c", "for n in 1 2 3 4 5 6; do setsid sleep 1000 & done"]).env(TAG, format!("{dead}/a/1"));
+            let mut left = command.spawn().unwrap();
+            end_left_behind(&runs(&[&dead]));
+            left.wait().unwrap();
+            assert_eq!(end_left_behind(&runs(&[&dead])), [], "round {round}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ use rustix::process::Pid;
 pub(super) struct Stat {
     /// Its first thread has ended; the process is gone unless other threads of it live on.
     pub zombie: bool,
+    /// It is a thread of the kernel.
+    pub kernel: bool,
     /// The parent; `None` for 0, a parent outside this pid namespace.
     pub parent: Option<Pid>,
     /// The process group; `None` for 0.
@@ -18,6 +20,9 @@ pub(super) struct Stat {
     /// When it started, in clock ticks since boot: with the pid, one process and no other.
     pub started: u64,
 }
+
+/// `PF_KTHREAD` of the kernel's flags of a process (its `include/linux/sched.h`).
+const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// `None` where there is no such process.
 pub(super) fn stat(pid: Pid) -> Option<Stat> {
@@ -32,9 +37,10 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     let zombie = matches!(fields.next()?, "Z" | "X" | "x");
     let parent = Pid::from_raw(fields.next()?.parse().ok()?);
     let group = Pid::from_raw(fields.next()?.parse().ok()?);
-    // The 22nd field of the line; the three read here are the 3rd, 4th and 5th.
-    let started = fields.nth(16)?.parse().ok()?;
-    Some(Stat { zombie, parent, group, started })
+    // The 9th and the 22nd field of the line; the three read here are the 3rd, 4th and 5th.
+    let flags: u32 = fields.nth(3)?.parse().ok()?;
+    let started = fields.nth(12)?.parse().ok()?;
+    Some(Stat { zombie, kernel: flags & KERNEL_THREAD != 0, parent, group, started })
 }
 
 /// The value of a variable in the environment that the process was started with. `None` where it has none, may not be read,
@@ -47,6 +53,14 @@ pub(super) fn environment_value(pid: Pid, name: &str) -> Option<Vec<u8>> {
 /// set up), or was started with none.
 pub(super) fn is_without_environment(pid: Pid) -> bool {
     fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).is_ok_and(|block| block.is_empty())
+}
+
+/// Whether the process is just being given a new program: until that is set up it shows neither environment nor arguments. The
+/// kernel's own threads never show any.
+pub(super) fn is_between_programs(pid: Pid) -> bool {
+    let shows_none =
+        |file: &str| fs::read(format!("/proc/{}/{file}", pid.as_raw_pid())).is_ok_and(|text| text.is_empty());
+    shows_none("environ") && shows_none("cmdline") && stat(pid).is_some_and(|stat| !stat.zombie && !stat.kernel)
 }
 
 fn value_of<'a>(block: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -123,12 +137,13 @@ mod tests {
     #[test]
     fn stat_survives_any_program_name() {
         let rest = "7 12 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 99 100";
-        for (line, zombie) in [
-            (format!("42 (sh) S {rest}"), false),
-            (format!("42 (a) R 1 (b)) Z {rest}"), true),
-            (format!("42 (new\nline) X {rest}"), true),
+        for (line, zombie, kernel) in [
+            (format!("42 (sh) S {rest}"), false, false),
+            (format!("42 (a) R 1 (b)) Z {rest}"), true, false),
+            (format!("42 (new\nline) X {rest}"), true, false),
+            (format!("42 (kworker/0:1) I {}", rest.replace("4194560", "69238880")), false, true),
         ] {
-            let expected = Stat { zombie, parent: Pid::from_raw(7), group: Pid::from_raw(12), started: 4711 };
+            let expected = Stat { zombie, kernel, parent: Pid::from_raw(7), group: Pid::from_raw(12), started: 4711 };
             assert_eq!(parse_stat(line.as_bytes()), Some(expected), "{line}");
         }
         for torn in ["", "42 (sh", "42 (sh)", "42 (sh) S 7", "42 (sh) S 7 12 3 0"] {

@@ -17,6 +17,8 @@ use super::error::RecordError;
 
 /// Someone who asks whether the lock is free holds it for an instant; so it is tried for so long.
 const ATTEMPTS: u32 = 50;
+/// A process that its holder was starting when it died holds it until it has become its program; so it is tried for so long.
+const ATTEMPTS_AT_A_DEAD_HOLDER: u32 = 250;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(1);
 
 /// A held lock. Dropped, it is free.
@@ -87,11 +89,16 @@ impl RunLock {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Claim::NoLock),
             Err(source) => return Err(RecordError::read(path, source)),
         };
-        match try_flock(&file) {
-            Ok(true) => Ok(Claim::Taken(RunLock { file })),
-            Ok(false) => Ok(Claim::Held(read_holder(&mut file))),
-            Err(source) => Err(RecordError::read(path, source)),
+        let mut attempts = 1;
+        while !try_flock(&file).map_err(|source| RecordError::read(path, source))? {
+            let holder = read_holder(&mut file);
+            if attempts == ATTEMPTS_AT_A_DEAD_HOLDER || !holder.as_ref().is_some_and(Holder::is_dead) {
+                return Ok(Claim::Held(holder));
+            }
+            attempts += 1;
+            std::thread::sleep(BETWEEN_ATTEMPTS);
         }
+        Ok(Claim::Taken(RunLock { file }))
     }
 }
 
@@ -153,6 +160,15 @@ impl Holder {
         }
     }
 
+    /// Whether the process is known to be no more. Not of another boot, which may be another machine's; one that is out of
+    /// sight (in another container) counts as dead.
+    fn is_dead(&self) -> bool {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let is_there = start_ticks(&stat) == Some(self.start_ticks) && !is_zombie(&stat);
+        !self.boot_id.is_empty() && boot_id.trim_end() == self.boot_id && !is_there
+    }
+
     /// Reads a lock file's text.
     pub fn parse(text: &str) -> Option<Holder> {
         let mut words = text.trim_end_matches('\n').split(' ');
@@ -174,6 +190,11 @@ impl std::fmt::Display for Holder {
 fn start_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.split(' ').nth(19)?.parse().ok()
+}
+
+/// Whether only its parent has not asked for its end yet; its files are closed by then.
+fn is_zombie(stat: &str) -> bool {
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 #[cfg(test)]
@@ -218,6 +239,34 @@ mod tests {
         }
         assert_eq!(fs::metadata(&path).unwrap().len() as usize, whole.len() - 1);
         assert!(whole.len() < 200);
+    }
+
+    /// One who was killed while it started a process left the lock in that one's hands for an instant: who looked then took
+    /// the run for one that goes on.
+    #[test]
+    fn what_a_dead_holder_was_starting_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = RunLock::take(&path).unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let dead = Holder { pid: child.id(), ..Holder::this_process() };
+        fs::write(&path, dead.to_string()).unwrap();
+        std::thread::scope(|scope| {
+            let claimed = scope.spawn(|| RunLock::claim(&path).unwrap());
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < 20 * BETWEEN_ATTEMPTS {
+                std::thread::yield_now();
+            }
+            drop(lock);
+            assert!(matches!(claimed.join().unwrap(), Claim::Taken(_)));
+        });
+        // One who is out of sight may hold it for good.
+        let _lock = RunLock::take(&path).unwrap();
+        fs::write(&path, dead.to_string()).unwrap();
+        assert!(matches!(RunLock::claim(&path).unwrap(), Claim::Held(Some(holder)) if holder == dead));
+        let elsewhere = Holder { boot_id: "another".to_owned(), ..dead };
+        assert!(!elsewhere.is_dead() && !Holder::this_process().is_dead());
     }
 
     #[test]
