@@ -60,8 +60,8 @@ pub fn work_tree(folder: &Path) -> Result<WorkTree, GitError> {
     Ok(WorkTree { modified: status.modified, untracked: status.untracked, fingerprint })
 }
 
-/// A file of the work tree of `folder`, tracked or untracked and not ignored, that was changed after `time`, as people may
-/// read it; of one that is gone its folder's time counts. `None` where there is none.
+/// A file of the work tree of `folder`, tracked or untracked and not ignored, that was changed at or after `time`, as people
+/// may read it: times of files are coarse, and one changed right after is not to be missed; of one that is gone its folder's time counts. `None` where there is none.
 pub fn newer_file(folder: &Path, time: SystemTime) -> Result<Option<String>, GitError> {
     let repository =
         Repository::find(folder).ok_or_else(|| GitError::NoRepository { folder: folder.display().to_string() })?;
@@ -69,7 +69,7 @@ pub fn newer_file(folder: &Path, time: SystemTime) -> Result<Option<String>, Git
     let is_newer = |path: &&[u8]| {
         let path = repository.top.join(OsStr::from_bytes(path));
         let changed = fs::symlink_metadata(&path).or_else(|_| fs::symlink_metadata(path.parent().unwrap_or(&path)));
-        changed.and_then(|meta| meta.modified()).is_ok_and(|modified| modified > time)
+        changed.and_then(|meta| meta.modified()).is_ok_and(|modified| modified >= time)
     };
     let found = listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).find(is_newer);
     Ok(found.map(|path| String::from_utf8_lossy(path).into_owned()))
