@@ -40,7 +40,7 @@ impl Engine {
             }
             match whole.steps.pop_front() {
                 Some(WholeStep::Logged(text)) => self.record(RuntimeEvent::JobLogged(id, text)),
-                Some(WholeStep::Started { started, from, .. }) => {
+                Some(WholeStep::Started { started, from }) => {
                     let sh = ShId { n: self.recorder.next_sh(&id), job: id.clone() };
                     let ShStarted { job_id: job, cmd, key, cwd, env, shell } = started;
                     self.record(RuntimeEvent::ShStarted { job, cmd, key, cwd, env, shell });
@@ -77,6 +77,9 @@ impl Engine {
 
     /// Whether the record answers the command; its start is recorded then, and its log being taken over.
     pub(super) fn replay_command(&mut self, index: usize, id: CommandId) -> bool {
+        if !self.jobs.get(index).is_some_and(|job| matches!(job.answers, Answers::Commands(_))) {
+            return false;
+        }
         let Some(command) = self.commands.get(&id) else { return false };
         let (key, cmd) = (command.key.clone(), command.cmd.clone());
         let (tap, is_service) = (command.capture.tap, command.service);
