@@ -1,7 +1,7 @@
 //! Replay: what an earlier run recorded answers a new run of the same pipeline, so that what succeeded need not run again.
 //!
-//! - [`Recorded`] is what a stream tells of the earlier run. [`Recorded::refusal`] says why it may not be resumed here and
-//!   now, [`Recorded::into_replay`] makes of it what [`crate::engine::Config::replay`] takes.
+//! - [`Recorded`] is what a stream tells of the earlier run. [`Recorded::refusals`] says why it may not be resumed here and
+//!   now, [`Recorded::resume`] makes of it what [`crate::engine::Config::replay`] takes.
 //! - [`Replay`] plans, once the jobs are known, how each is answered: whole, command by command, or not at all.
 //! - [`Recall`] turns a command's recorded log into the answer that its script was given.
 //!

@@ -129,6 +129,7 @@ mod tests {
     use std::io::Write;
 
     use super::super::lock::LockState;
+    use super::super::lock::tests::becomes_free;
     use super::*;
 
     fn sh(job: &str, n: u32) -> ShId {
@@ -143,7 +144,7 @@ mod tests {
         assert!(matches!(LockState::of(&run.files().lock()).unwrap(), LockState::Held(Some(_))));
         assert!(matches!(RunDir::create(&path), Err(RecordError::Exists { .. })));
         drop(run);
-        assert_eq!(LockState::of(&path.join("lock")).unwrap(), LockState::Free);
+        becomes_free(&path.join("lock"));
         let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["r1"]);
     }

@@ -183,7 +183,7 @@ impl Drop for RowWriter {
 
 /// The warning for people.
 fn behind(why: &dyn std::fmt::Display) -> String {
-    format!("the run's rows are not all written: {why}; its record is whole, and the rows catch up at the next open")
+    format!("the run's rows are not all written: {why}; they catch up with its record at the next open")
 }
 
 /// Lets nobody wait for a thread that is gone, also when it panicked.
