@@ -6,10 +6,11 @@ use std::io::Write as _;
 use quire_core::ids::{JobId, RunId};
 use quire_core::rows::{JobRow, RunRow, ShRow};
 
+use super::colour;
 use crate::cli::{CliError, Color, Context, ErrorKind, suggest};
 use crate::record::{DataDir, RunFiles};
 use crate::store::{SelectError, Store};
-use crate::ui::{Colour, Looks, Sink, Surroundings, words};
+use crate::ui::{Looks, Sink, Surroundings, words};
 
 /// Most names that an error lists.
 const LISTED: usize = 30;
@@ -135,12 +136,7 @@ pub fn listing(commands: &[ShRow]) -> String {
 
 /// Colours and characters for standard output.
 pub fn looks(color: Color) -> Looks {
-    let colour = match color {
-        Color::Auto => Colour::Auto,
-        Color::Always => Colour::Always,
-        Color::Never => Colour::Never,
-    };
-    Surroundings::of(Sink::Stdout).looks(colour)
+    Surroundings::of(Sink::Stdout).looks(colour(color))
 }
 
 /// An error of the record or the database; its text says what to do.

@@ -20,8 +20,18 @@ use quire_core::engine::{Compiler, Defining, Definition, Limits, Source};
 use quire_core::pipeline::{Diagnostic, Pipeline};
 use quire_core::script::INSTALL_FENNEL;
 
-use crate::cli::{CliError, Context, ErrorKind};
+use crate::cli::{CliError, Color, Context, ErrorKind};
+use crate::ui::Colour;
 use crate::workspace::Workspace;
+
+/// `--color` as views take it.
+fn colour(color: Color) -> Colour {
+    match color {
+        Color::Auto => Colour::Auto,
+        Color::Always => Colour::Always,
+        Color::Never => Colour::Never,
+    }
+}
 
 /// Reads the workspace's pipeline; that this machine cannot compile it is no error of the pipeline's, and is told before.
 pub fn read_source(context: &Context, workspace: &Workspace) -> Result<Source, CliError> {

@@ -17,14 +17,15 @@ use quire_core::redact::SecretSet;
 use quire_core::wire::RunOutcome;
 
 use self::earlier::EarlierRun;
+use super::colour;
 use super::shell::{self, Watched};
-use crate::cli::{At, CliError, Color, Context, EventsTo, ExecutorArg, Exit, RunArgs, RunRequest, Spec, SpecLimits};
+use crate::cli::{At, CliError, Context, EventsTo, ExecutorArg, Exit, RunArgs, RunRequest, Spec, SpecLimits};
 use crate::clock;
 use crate::git::{self, Checkout, Head};
 use crate::process::{self, Background, Discovered, Ended, Questions, Setup, Signals, Surroundings};
 use crate::record::{DataDir, LiveRecord, Retention, RunDir};
 use crate::store::{NewRun, RowWriter};
-use crate::ui::{self, Colour, Hints, Mode, Options, Sink, View};
+use crate::ui::{self, Hints, Mode, Options, Sink, View};
 use crate::workspace::{Files, Workspace};
 
 /// How long a run waits for its number (CONTRACT 2).
@@ -267,11 +268,7 @@ impl Run {
                 (false, true) => Mode::Quiet,
                 (false, false) => Mode::Normal,
             },
-            colour: match context.color {
-                Color::Auto => Colour::Auto,
-                Color::Always => Colour::Always,
-                Color::Never => Colour::Never,
-            },
+            colour: colour(context.color),
             sink: if request.events == EventsTo::Stdout { Sink::Stderr } else { Sink::Stdout },
             hints: Hints {
                 log: self.in_database.then(|| format!("{program} log")),

@@ -25,12 +25,13 @@ use quire_core::wire::ShStarted;
 
 use self::repeat::Repeat;
 use self::typed::Typed;
+use super::colour;
 use super::history::{FoundRun, History, record_error};
 use super::run::base_environment;
-use crate::cli::{CliError, Color, Context, Exit, SecretArg, ShellArgs, styled};
+use crate::cli::{CliError, Context, Exit, SecretArg, ShellArgs, styled};
 use crate::git;
 use crate::process::Signals;
-use crate::ui::{Colour, Model, words};
+use crate::ui::{Model, words};
 
 pub use self::watch::{FailedCommand, Watched};
 
@@ -256,12 +257,4 @@ fn is_there(directory: &Path, sh: &ShId) -> Result<(), CliError> {
 
 fn listening(error: std::io::Error) -> CliError {
     CliError::machine(format!("signals cannot be listened to: {error}"))
-}
-
-fn colour(color: Color) -> Colour {
-    match color {
-        Color::Auto => Colour::Auto,
-        Color::Always => Colour::Always,
-        Color::Never => Colour::Never,
-    }
 }
