@@ -61,13 +61,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod capture;
+pub mod config;
 pub mod cri;
 pub mod digest;
 pub mod engine;
 pub mod ids;
 pub mod pairing;
 pub mod pipeline;
+pub mod queue;
 pub mod recorder;
 pub mod redact;
 pub mod replay;
@@ -75,5 +78,6 @@ pub mod rows;
 pub mod scheduler;
 pub mod script;
 pub mod signal;
+pub mod size;
 pub mod time;
 pub mod wire;

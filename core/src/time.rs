@@ -55,3 +55,69 @@ pub fn shown(duration: Duration) -> String {
         _ => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
     }
 }
+
+/// The longest time that [`parse`] reads, and that a pipeline may ask for; not included.
+const MOST_SECONDS: f64 = 1e9;
+
+/// A time as pipelines and configurations write it: `90s`, `10m`, `1h30m`, `500ms`, `90d`. `None`: it is none, it is nothing, or
+/// it is 1e9 seconds or more.
+pub fn parse(text: &str) -> Option<Duration> {
+    let (mut seconds, mut rest) = (0.0, text);
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let (number, behind) = rest.split_at(number);
+        let unit = behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(unit);
+        if !number.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let unit = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * unit;
+        rest = behind;
+    }
+    from_seconds(seconds)
+}
+
+/// So many seconds; `None` where that is nothing, less than nothing, or 1e9 or more.
+pub fn from_seconds(seconds: f64) -> Option<Duration> {
+    if seconds > 0.0 && seconds < MOST_SECONDS { Duration::try_from_secs_f64(seconds).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        for (text, ms) in [
+            ("90s", 90_000),
+            ("10m", 600_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("1.5s", 1_500),
+            ("90d", 7_776_000_000),
+            ("1m1m", 120_000),
+        ] {
+            assert_eq!(parse(text), Some(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "10", "m", "10 m", "1x", "-1s", "0s", "1..5s", ".5s", "1e3s", "20000d", "10m ", "10M", "1sé"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn any_text_is_survived() {
+        fn property(text: String) -> bool {
+            parse(&text).is_none_or(|time| time > Duration::ZERO)
+        }
+        quickcheck::quickcheck(property as fn(String) -> bool);
+    }
+}

@@ -16,8 +16,18 @@ use serde_json::Value;
 const BANNED_MODULES: &[&str] = &["fs", "net", "process", "thread", "env"];
 
 /// All that core is built from.
-const CORE_DEPENDENCIES: &[&str] =
-    &["aho-corasick", "jiff", "memchr", "mlua", "serde", "serde_json", "sha2", "thiserror"];
+const CORE_DEPENDENCIES: &[&str] = &[
+    "aho-corasick",
+    "jiff",
+    "memchr",
+    "mlua",
+    "serde",
+    "serde_ignored",
+    "serde_json",
+    "serde_path_to_error",
+    "sha2",
+    "thiserror",
+];
 
 /// Licences that let anyone do anything but complain.
 const LICENCES: &[&str] = &[

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod queue_world;
 pub mod replay;
 pub mod targets;
 pub mod world;

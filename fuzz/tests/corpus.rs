@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use quire_fuzz::replay::files;
-use quire_fuzz::targets::{cri, decode, pairing, pipeline, redact};
+use quire_fuzz::targets::{cri, decode, pairing, pipeline, queue, redact};
 
 /// Fewest files of a corpus.
 const FEWEST: usize = 12;
@@ -19,6 +19,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("decode", decode::run),
     ("pairing", pairing::run),
     ("pipeline", pipeline::run),
+    ("queue", queue::run),
     ("redact", redact::run),
     ("world", quire_fuzz::run),
 ];
@@ -83,6 +84,11 @@ fn pairing_replays() {
 #[test]
 fn pipeline_replays() {
     replay("pipeline");
+}
+
+#[test]
+fn queue_replays() {
+    replay("queue");
 }
 
 #[test]

@@ -52,6 +52,11 @@ quickcheck! {
         true
     }
 
+    fn queue(bytes: Bytes) -> bool {
+        quire_fuzz::targets::queue::run(&bytes.0);
+        true
+    }
+
     fn redact(bytes: Bytes) -> bool {
         quire_fuzz::targets::redact::run(&bytes.0);
         true

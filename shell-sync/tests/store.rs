@@ -333,7 +333,7 @@ fn a_database_that_cannot_be_used_says_why_and_what_to_do() {
     direct.pragma_update(None, "user_version", 99).unwrap();
     drop(direct);
     let newer = Store::open(&path).unwrap_err();
-    assert!(matches!(newer, StoreError::Newer { found: 99, known: 1, .. }));
+    assert!(matches!(newer, StoreError::Newer { found: 99, known: 2, .. }));
     assert!(newer.to_string().contains("upgrade quire") && newer.to_string().contains("quire.db"), "{newer}");
 
     let garbage = dir.path().join("garbage.db");

@@ -12,6 +12,8 @@ use crate::capture::Captured;
 use crate::ids::ShId;
 use crate::recorder::{RuntimeEvent, ShEnd};
 use crate::script::{Reply, ShRequest, ShResult};
+use crate::size;
+use crate::time;
 use crate::wire::{Cause, ShFailure};
 
 /// How old the pipes of a command that has exited may get before they are closed.
@@ -169,6 +171,10 @@ impl Engine {
         {
             running.cause.get_or_insert(Cause::Limit);
         }
+        if let Some(most) = self.config.limits.output_bytes {
+            let text = format!("{sh} printed more than {}: its log ends there, and it is ended", size::shown(most));
+            self.record(RuntimeEvent::JobLogged(sh.job.clone(), text));
+        }
         self.end_early(id, Cause::Limit);
     }
 
@@ -177,6 +183,10 @@ impl Engine {
         let Some(id) = self.by_sh.get(sh).copied() else { return };
         if let Some(Command { state: CommandState::Running(Running { exited: None, .. }), .. }) = self.commands.get(&id)
         {
+            if let Some(longest) = self.config.limits.idle {
+                let text = format!("{sh} printed nothing for {}: it is ended", time::shown(longest));
+                self.record(RuntimeEvent::JobLogged(sh.job.clone(), text));
+            }
             self.end_early(id, Cause::Limit);
         }
     }

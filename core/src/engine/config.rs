@@ -133,6 +133,8 @@ pub struct Config {
     pub executor_forced: bool,
     /// The earlier run that answers what it can: set by [`crate::replay::Recorded::resume`].
     pub replay: Option<Replay>,
+    /// What whoever made the workspace has to say about it: logged first of all.
+    pub notes: Vec<String>,
 }
 
 impl Config {
@@ -163,6 +165,7 @@ impl Config {
             fingerprint_follows: false,
             executor_forced: false,
             replay: None,
+            notes: Vec::new(),
         }
     }
 }

@@ -109,6 +109,9 @@ impl Engine {
             args: config.args.clone(),
             pipeline: Some(config.source.digest()),
         }));
+        for note in std::mem::take(&mut self.config.notes) {
+            self.record(RuntimeEvent::RunLogged(note));
+        }
     }
 
     /// The pipeline cannot run: a run without jobs that says why, and what the top level printed.

@@ -48,6 +48,8 @@ pub struct Diagnostic {
 pub enum Part {
     /// The word `error`.
     Severity,
+    /// The word `warning`.
+    Warning,
     /// What is wrong.
     Message,
     /// Arrows, bars and line numbers.
@@ -87,15 +89,25 @@ impl Diagnostic {
     /// The diagnostic as lines without a last newline; `style` gets each part and returns it as it shall appear. Control
     /// characters of the source are shown as `\u{fffd}`, so that a file cannot steer the terminal.
     pub fn render(&self, style: &dyn Fn(Part, &str) -> String) -> String {
+        self.render_as(Part::Severity, "error", style)
+    }
+
+    /// The same as a warning: what is told does not stop anything.
+    pub fn render_warning(&self, style: &dyn Fn(Part, &str) -> String) -> String {
+        self.render_as(Part::Warning, "warning", style)
+    }
+
+    fn render_as(&self, severity: Part, word: &str, style: &dyn Fn(Part, &str) -> String) -> String {
         let gutter = |text: &str| style(Part::Gutter, text);
         let mut lines = Vec::new();
         let mut message = self.message.lines().map(printable);
         lines.push(format!(
             "{}{}",
-            style(Part::Severity, "error"),
+            style(severity, word),
             style(Part::Message, &format!(": {}", message.next().unwrap_or_default()))
         ));
-        lines.extend(message.map(|line| style(Part::Message, &format!("       {line}"))));
+        let indent = " ".repeat(word.len() + 2);
+        lines.extend(message.map(|line| style(Part::Message, &format!("{indent}{line}"))));
         let number = self.place.as_ref().filter(|_| self.excerpt.is_some()).map(|place| place.line.to_string());
         let width = number.as_ref().map_or(1, String::len);
         let blank = " ".repeat(width + 1);
@@ -142,12 +154,12 @@ impl fmt::Display for Diagnostic {
 }
 
 /// `text` in double quotes, shown as [`named`] does.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", named(text))
 }
 
 /// `text` as a person wrote it, control characters escaped, at most 120 characters of it.
-pub(super) fn named(text: &str) -> String {
+pub(crate) fn named(text: &str) -> String {
     let mut out = String::new();
     for (count, c) in text.chars().enumerate() {
         match c {
@@ -261,6 +273,13 @@ mod tests {
                 "   = help: did you mean \"build\"? jobs: build, lint",
             ],
         );
+    }
+
+    #[test]
+    fn a_warning_says_so() {
+        let diagnostic = Diagnostic::new("a\nb").at(place(7, None));
+        let text = diagnostic.render_warning(&|_, text| text.to_owned());
+        assert_eq!(text, "warning: a\n         b\n  --> .quire/ci.lua:7");
     }
 
     #[test]

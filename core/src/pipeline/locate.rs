@@ -1,7 +1,8 @@
 //! Finds the column of a word: Lua tells on which line a call stands, its text tells where on it.
 //!
 //! A light reading of Lua and Fennel: strings, comments, brackets, and the bodies of functions, which are passed over: what a
-//! job runs is not what it is called with. Where nothing is found there is no column, never a wrong guess.
+//! job runs is not what it is called with. Where nothing is found there is no column, never a wrong guess. The server's
+//! configuration is found its way through with the same [`Lexer`].
 
 use std::collections::BTreeMap;
 
@@ -24,13 +25,13 @@ pub(super) enum Wanted<'a> {
 }
 
 /// The files of a pipeline, with the starts of their lines found once.
-pub(super) struct Files<'a> {
+pub(crate) struct Files<'a> {
     texts: &'a BTreeMap<String, String>,
     starts: BTreeMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(texts: &'a BTreeMap<String, String>) -> Files<'a> {
+    pub(crate) fn new(texts: &'a BTreeMap<String, String>) -> Files<'a> {
         Files { texts, starts: BTreeMap::new() }
     }
 
@@ -43,7 +44,7 @@ impl<'a> Files<'a> {
     }
 
     /// The source line at a place, without its newline, at most 4 KiB of it.
-    pub(super) fn excerpt(&mut self, place: &Place) -> Option<String> {
+    pub(crate) fn excerpt(&mut self, place: &Place) -> Option<String> {
         let (text, _, start) = self.line_of(place)?;
         let rest = text.get(start..)?;
         let line = if is_fennel(&place.file) { rest.lines().next() } else { rest.split(['\n', '\r']).next() };
@@ -60,14 +61,15 @@ impl<'a> Files<'a> {
         let fennel = is_fennel(&place.file);
         let (text, starts, start) = self.line_of(place)?;
         let end = text.floor_char_boundary(start.saturating_add(REACH));
-        let at = start + search(Lexer { text: text.get(start..end)?, at: 0, fennel }, wanted)?;
-        let line = starts.partition_point(|line| *line <= at);
-        let before = text.get(*starts.get(line.checked_sub(1)?)?..at)?;
-        Some(Place {
-            file: place.file.clone(),
-            line: u32::try_from(line).ok()?,
-            column: u32::try_from(before.chars().count() + 1).ok(),
-        })
+        let at = start + search(Lexer::new(text.get(start..end)?, fennel), wanted)?;
+        place_of(&place.file, text, starts, at)
+    }
+
+    /// The place of a byte of a file.
+    pub(crate) fn place_at(&mut self, file: &str, at: usize) -> Option<Place> {
+        let first = Place { file: file.to_owned(), line: 1, column: None };
+        let (text, starts, _) = self.line_of(&first)?;
+        place_of(file, text, starts, at)
     }
 
     /// Completes a diagnostic: its column where the message quotes what stands on the line, its excerpt, and its help where
@@ -109,6 +111,16 @@ impl<'a> Files<'a> {
     }
 }
 
+fn place_of(file: &str, text: &str, starts: &[usize], at: usize) -> Option<Place> {
+    let line = starts.partition_point(|line| *line <= at);
+    let before = text.get(*starts.get(line.checked_sub(1)?)?..at)?;
+    Some(Place {
+        file: file.to_owned(),
+        line: u32::try_from(line).ok()?,
+        column: u32::try_from(before.chars().count() + 1).ok(),
+    })
+}
+
 fn is_fennel(file: &str) -> bool {
     file.ends_with(".fnl")
 }
@@ -143,13 +155,20 @@ fn first_quoted(message: &str) -> Option<&str> {
     rest.get(..rest.find(quote)?).filter(|word| !word.is_empty())
 }
 
+/// A piece of Lua or Fennel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token<'a> {
+pub(crate) enum Token<'a> {
+    /// What is quoted, without its quotes, escapes as they stand; Fennel's `:key`.
     Text(&'a str),
+    /// A name, a keyword, a number; in Fennel with all that may be in a symbol.
     Word(&'a str),
+    /// A bracket that opens.
     Open(u8),
+    /// A bracket that closes.
     Close,
+    /// The end of a line.
     LineEnd,
+    /// Anything else, byte by byte.
     Other(u8),
 }
 
@@ -206,13 +225,17 @@ fn search(lexer: Lexer<'_>, wanted: Wanted<'_>) -> Option<usize> {
 }
 
 /// Tokens with their offsets. Syntax is ASCII, so every cut lies on a character border.
-struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     fennel: bool,
 }
 
 impl<'a> Lexer<'a> {
+    pub(crate) fn new(text: &'a str, fennel: bool) -> Lexer<'a> {
+        Lexer { text, at: 0, fennel }
+    }
+
     fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }

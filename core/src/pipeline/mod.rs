@@ -14,7 +14,10 @@ mod suggest;
 
 pub use check::check;
 pub use definition::{JobDefinition, JobOptions, Needs, RawJob, SOURCES};
+pub(crate) use diagnostic::quoted;
 pub use diagnostic::{Diagnostic, Part, Place};
 pub use draw::GraphFormat;
 pub use graph::Pipeline;
+pub(crate) use locate::{Files, Lexer, Token};
 pub use suggest::nearest;
+pub(crate) use suggest::{did_you_mean, list};

@@ -23,12 +23,12 @@ pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<
 }
 
 /// `did you mean "x"? ` or nothing.
-pub(super) fn did_you_mean<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> String {
     nearest(wrong, names).map(|name| format!("did you mean {}? ", quoted(name))).unwrap_or_default()
 }
 
 /// `a, b, c`, and how many more.
-pub(super) fn list<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
     let shown: Vec<&str> = names.by_ref().take(LISTED).collect();
     let more = names.count();
     let mut text = shown.into_iter().map(named).collect::<Vec<_>>().join(", ");

@@ -3,6 +3,7 @@
 //! Owns the sandbox. What the answers are, and when, is the engine's.
 
 mod advice;
+mod evaluate;
 mod fennel;
 pub mod pattern;
 mod program;
@@ -10,6 +11,7 @@ mod request;
 mod stdlib;
 mod vm;
 
+pub(crate) use evaluate::evaluate;
 pub use fennel::{INSTALL as INSTALL_FENNEL, compile_fennel, fennel_version};
 pub use program::{MODULES, Program};
 pub use request::{CommandText, Reply, Request, ShRequest, ShResult};

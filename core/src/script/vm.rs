@@ -46,6 +46,14 @@ pub enum Step {
     Failed(Failure),
 }
 
+/// As [`Step`], before what was returned is read.
+pub(super) enum Advance {
+    Slice,
+    Request(Request),
+    Returned(LuaValue),
+    Failed(Failure),
+}
+
 /// Why a script failed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Failure {
@@ -241,8 +249,18 @@ impl Vm {
 
     /// Runs the next slice. `reply` answers the request that the script waits for; `None` begins, or goes on after a slice.
     pub fn resume(&mut self, reply: Option<Reply>) -> Step {
+        match self.advance(reply) {
+            Advance::Slice => Step::Slice,
+            Advance::Request(request) => Step::Request(request),
+            Advance::Returned(value) => Step::Returned(self.output(value)),
+            Advance::Failed(failure) => Step::Failed(failure),
+        }
+    }
+
+    /// The next slice, where what is returned stays Lua's.
+    pub(super) fn advance(&mut self, reply: Option<Reply>) -> Advance {
         let Some(thread) = self.thread.clone() else {
-            return Step::Failed(Failure { message: "nothing runs in this VM".into(), place: None });
+            return Advance::Failed(Failure { message: "nothing runs in this VM".into(), place: None });
         };
         self.meter.stuck.store(0, Ordering::Relaxed);
         self.meter.look_at_memory(&self.lua);
@@ -256,13 +274,13 @@ impl Vm {
         };
         if self.meter.killed.load(Ordering::Relaxed) {
             self.thread = None;
-            return Step::Failed(self.over_budget());
+            return Advance::Failed(self.over_budget());
         }
         let values = match resumed {
             Ok(values) => values,
             Err(error) => {
                 self.thread = None;
-                return Step::Failed(self.program.failure_of_error(&error));
+                return Advance::Failed(self.program.failure_of_error(&error));
             }
         };
         let mut values = values.into_iter();
@@ -271,16 +289,16 @@ impl Vm {
         if thread.status() != ThreadStatus::Resumable {
             self.thread = None;
             return match first {
-                LuaValue::Boolean(true) => Step::Returned(self.output(second)),
-                _ => Step::Failed(self.program.failure_of_value(&second)),
+                LuaValue::Boolean(true) => Advance::Returned(second),
+                _ => Advance::Failed(self.program.failure_of_value(&second)),
             };
         }
         match first {
             LuaValue::String(operation) => match request::parse(&operation.to_string_lossy(), &second) {
-                Ok(request) => Step::Request(request),
-                Err(error) => Step::Failed(Failure { message: error.to_string(), place: None }),
+                Ok(request) => Advance::Request(request),
+                Err(error) => Advance::Failed(Failure { message: error.to_string(), place: None }),
             },
-            _ => Step::Slice,
+            _ => Advance::Slice,
         }
     }
 

@@ -59,6 +59,7 @@ fn config(source: Source, fail: bool) -> Config {
         fingerprint_follows: false,
         executor_forced: false,
         replay: None,
+        notes: Vec::new(),
     }
 }
 

@@ -6,4 +6,5 @@ pub mod cri;
 pub mod decode;
 pub mod pairing;
 pub mod pipeline;
+pub mod queue;
 pub mod redact;

@@ -12,6 +12,11 @@ impl<'a> Bytes<'a> {
         Bytes { rest: bytes }
     }
 
+    /// Whether every choice from now on is the first one.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The next byte; 0 behind the last one.
     pub fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.rest.split_first() else { return 0 };

@@ -47,7 +47,7 @@ pub struct CliError {
     pub place: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
-    /// Errors of the pipeline. They are shown one after the other; of several the message is the last line, one stands alone.
+    /// Errors of the pipeline or of the configuration. They are shown one after the other; of several the message is the last line, one stands alone.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -77,6 +77,13 @@ impl CliError {
         let count = diagnostics.len();
         let message = format!("the pipeline has {count} error{}", if count == 1 { "" } else { "s" });
         CliError { diagnostics, ..CliError::new(ErrorKind::Pipeline, message) }
+    }
+
+    /// All that is wrong with the server's configuration.
+    pub fn configuration(diagnostics: Vec<Diagnostic>) -> CliError {
+        let count = diagnostics.len();
+        let message = format!("the configuration has {count} error{}", if count == 1 { "" } else { "s" });
+        CliError { diagnostics, ..CliError::new(ErrorKind::Usage, message) }
     }
 
     /// Says where.
@@ -126,6 +133,7 @@ pub fn plain(_part: Part, text: &str) -> String {
 pub fn styled(part: Part, text: &str) -> String {
     let style = match part {
         Part::Severity => AnsiColor::Red.on_default().bold(),
+        Part::Warning => AnsiColor::Yellow.on_default().bold(),
         Part::Message => Style::new().bold(),
         Part::Gutter => AnsiColor::Blue.on_default(),
         Part::Caret => AnsiColor::Red.on_default(),

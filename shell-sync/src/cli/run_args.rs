@@ -225,6 +225,8 @@ pub struct RunRequest {
     pub limits: SpecLimits,
     /// The run to go on with.
     pub resume: Option<Resume>,
+    /// What a spec says about the workspace.
+    pub notes: Vec<String>,
 }
 
 /// A run to go on with.
@@ -286,7 +288,11 @@ impl RunArgs {
         }
         Ok(RunRequest {
             jobs: if self.jobs.is_empty() { spec.jobs } else { self.jobs },
-            slots: self.slots.map_or_else(default_slots, NonZeroU32::get),
+            slots: self
+                .slots
+                .map(NonZeroU32::get)
+                .or(spec.slots.filter(|slots| *slots > 0))
+                .unwrap_or_else(default_slots),
             keep_going: self.keep_going || spec.keep_going,
             clean: self.clean || self.at.is_some() || from_spec,
             at: self.at,
@@ -311,6 +317,7 @@ impl RunArgs {
             env: spec.env,
             limits: spec.limits,
             resume: resume(self.resume, self.failed, self.force, spec.resume),
+            notes: spec.notes,
         })
     }
 }
@@ -319,7 +326,10 @@ fn resume(resume: Option<String>, failed: Option<String>, force: bool, given: Op
     match (resume, failed, given) {
         (Some(run), _, _) => Some(Resume { run: Earlier::Named(run), extent: Extent::Resume, force }),
         (None, Some(run), _) => Some(Resume { run: Earlier::Named(run), extent: Extent::Failed, force }),
-        (None, None, Some(given)) => Some(Resume { run: Earlier::Given(given), extent: Extent::Resume, force: true }),
+        (None, None, Some(given)) => {
+            let extent = if given.failed { Extent::Failed } else { Extent::Resume };
+            Some(Resume { run: Earlier::Given(given), extent, force: true })
+        }
         (None, None, None) => None,
     }
 }

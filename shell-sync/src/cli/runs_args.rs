@@ -94,58 +94,10 @@ pub struct PruneArgs {
     pub keep: usize,
 
     /// Keep at most this much, newest runs first: a number of bytes, or with K, M, G
-    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = quire_core::size::parse)]
     pub max_size: u64,
 
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// A size in bytes: digits, then nothing or a unit in either case: k, M, G, T (powers of 1000) or Ki, Mi, Gi, Ti (of 1024), with
-/// or without a B.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || "write a number of bytes, or one with K, M, G or T: 500M".to_owned();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let unit = unit.to_ascii_lowercase();
-    let unit = unit.strip_suffix('b').unwrap_or(&unit);
-    let (prefix, base) = match unit.strip_suffix('i') {
-        Some(prefix) => (prefix, 1024u64),
-        None => (unit, 1000),
-    };
-    let power = match prefix {
-        "" if base == 1000 => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(base.pow(power)).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("12", 12),
-            ("1K", 1000),
-            ("500M", 500_000_000),
-            ("2GiB", 2 << 30),
-            ("3kb", 3000),
-            ("1Ki", 1024),
-            ("7B", 7),
-        ] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "G", "1X", "1i", "1iB", "1BB", "-1", "1.5G", "99999999999999999999", "99999999999T"] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
-    }
 }

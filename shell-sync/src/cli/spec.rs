@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::CliError;
 
@@ -11,7 +11,7 @@ use super::error::CliError;
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The spec of a run. Unknown fields are ignored, missing ones default.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Spec {
     /// The run; made here where it is missing.
@@ -45,10 +45,14 @@ pub struct Spec {
     pub limits: SpecLimits,
     /// The run to resume.
     pub resume: Option<SpecResume>,
+    /// Most commands at once; the CPUs where it is missing.
+    pub slots: Option<u32>,
+    /// What the server has to say about the workspace, for the record.
+    pub notes: Vec<String>,
 }
 
 /// Bounds of a run; a missing one is no bound.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct SpecLimits {
     /// Longest attempt of a job whose options name no timeout, in milliseconds.
@@ -60,13 +64,15 @@ pub struct SpecLimits {
 }
 
 /// An earlier run and its directory.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct SpecResume {
     /// The earlier run.
     pub run_id: String,
     /// Its run directory.
     pub dir: String,
+    /// Failed jobs run afresh with all downstream, instead of going on from where they stopped.
+    pub failed: bool,
 }
 
 impl Spec {
@@ -113,6 +119,8 @@ impl std::fmt::Debug for Spec {
             .field("keep_going", &self.keep_going)
             .field("limits", &self.limits)
             .field("resume", &self.resume)
+            .field("slots", &self.slots)
+            .field("notes", &self.notes)
             .finish()
     }
 }
@@ -131,9 +139,17 @@ mod tests {
         assert_eq!(spec.run_id.as_deref(), Some("r1"));
         assert_eq!(spec.ref_name.as_deref(), Some("refs/heads/main"));
         assert_eq!(spec.limits.idle_ms, Some(900_000));
-        assert_eq!(spec.resume, Some(SpecResume { run_id: "r0".into(), dir: "/runs/r0".into() }));
+        assert_eq!(spec.resume, Some(SpecResume { run_id: "r0".into(), dir: "/runs/r0".into(), failed: false }));
         assert!(spec.keep_going);
         assert!(!format!("{spec:?}").contains("hunter22"));
+    }
+
+    #[test]
+    fn a_spec_is_read_as_written() {
+        let secrets = BTreeMap::from([("TOKEN".to_owned(), "hunter22".to_owned())]);
+        let limits = SpecLimits { job_ms: Some(1), ..SpecLimits::default() };
+        let spec = Spec { run_id: Some("r1".to_owned()), secrets, limits, slots: Some(3), ..Spec::default() };
+        assert_eq!(Spec::read(&*serde_json::to_vec(&spec).unwrap()).unwrap(), spec);
     }
 
     #[test]

@@ -85,41 +85,52 @@ impl History {
         self.store.commands(&run.run_id, job).map_err(record_error)
     }
 
-    /// The commands that `JOB[/N]` means, of the whole run where none is given: at least one. What is unknown is an error that
-    /// lists what there is.
+    /// The commands that `JOB[/N]` means ([`choose`]).
     pub fn asked(&self, run: &RunRow, asked: Option<&str>) -> Result<Vec<ShRow>, CliError> {
-        let name = words::run_name(run);
-        let Some(asked) = asked else {
-            let commands = self.commands(run, None)?;
-            let none = || {
-                let error = CliError::not_found(format!("{name} ran no command"));
-                run.error.as_ref().map_or(error.clone(), |why| error.help(why.clone()))
-            };
-            return if commands.is_empty() { Err(none()) } else { Ok(commands) };
-        };
-        let (job, n) = parse_asked(asked)?;
+        let Some(text) = asked else { return choose(run, &[], self.commands(run, None)?, None) };
+        let (job, _) = parse_asked(text)?;
         let jobs = self.jobs(run)?;
-        let Some(row) = jobs.iter().find(|row| row.job_id.as_str() == job) else {
-            return Err(unknown_job(&name, job, &jobs));
-        };
-        let mut commands = self.commands(run, Some(&row.job_id))?;
-        if commands.is_empty() {
-            let why = words::skip(row).map(|why| format!(": {why}")).unwrap_or_default();
-            return Err(CliError::not_found(format!(
-                "job {job} of {name} ran no command; it is {}{why}",
-                words::state(row)
-            )));
-        }
-        if let Some(n) = n {
-            if !commands.iter().any(|sh| sh.n == n) {
-                return Err(
-                    CliError::not_found(format!("job {job} of {name} has no command {n}")).help(listing(&commands))
-                );
-            }
-            commands.retain(|sh| sh.n == n);
-        }
-        Ok(commands)
+        let row = jobs.iter().find(|row| row.job_id.as_str() == job);
+        let commands = row.map(|row| self.commands(run, Some(&row.job_id))).transpose()?;
+        choose(run, &jobs, commands.unwrap_or_default(), asked)
     }
+}
+
+/// The commands that `JOB[/N]` means among these of a run, all of them where none is given: at least one. What is unknown is an
+/// error that lists what there is.
+pub fn choose(
+    run: &RunRow,
+    jobs: &[JobRow],
+    mut commands: Vec<ShRow>,
+    asked: Option<&str>,
+) -> Result<Vec<ShRow>, CliError> {
+    let name = words::run_name(run);
+    let Some(asked) = asked else {
+        let none = || {
+            let error = CliError::not_found(format!("{name} ran no command"));
+            run.error.as_ref().map_or(error.clone(), |why| error.help(why.clone()))
+        };
+        return if commands.is_empty() { Err(none()) } else { Ok(commands) };
+    };
+    let (job, n) = parse_asked(asked)?;
+    let Some(row) = jobs.iter().find(|row| row.job_id.as_str() == job) else {
+        return Err(unknown_job(&name, job, jobs));
+    };
+    commands.retain(|sh| sh.job_id == row.job_id);
+    if commands.is_empty() {
+        let why = words::skip(row).map(|why| format!(": {why}")).unwrap_or_default();
+        return Err(CliError::not_found(format!(
+            "job {job} of {name} ran no command; it is {}{why}",
+            words::state(row)
+        )));
+    }
+    if let Some(n) = n {
+        if !commands.iter().any(|sh| sh.n == n) {
+            return Err(CliError::not_found(format!("job {job} of {name} has no command {n}")).help(listing(&commands)));
+        }
+        commands.retain(|sh| sh.n == n);
+    }
+    Ok(commands)
 }
 
 /// What there is, one command a line.
@@ -144,7 +155,8 @@ pub fn record_error(error: impl Display) -> CliError {
     CliError::new(ErrorKind::Record, error.to_string())
 }
 
-fn parse_asked(asked: &str) -> Result<(&str, Option<u32>), CliError> {
+/// `JOB` or `JOB/N`.
+pub fn parse_asked(asked: &str) -> Result<(&str, Option<u32>), CliError> {
     let Some((job, n)) = asked.split_once('/') else { return Ok((asked, None)) };
     match n.parse() {
         Ok(n) if n > 0 => Ok((job, Some(n))),

@@ -51,7 +51,7 @@ pub fn write(
             None => Ok(()),
         };
     }
-    let mut printer = Printer { looks, terminal, stream, timestamps: args.timestamps, open: None, escaped: false };
+    let mut printer = Printer::new(looks, terminal, stream, args.timestamps);
     for (nth, sh) in commands.iter().enumerate() {
         if commands.len() > 1 {
             if nth > 0 {
@@ -72,7 +72,7 @@ fn id(sh: &ShRow) -> ShId {
 }
 
 /// `── build/1 $ cargo build (exit 0, 1.2s)`
-fn heading(sh: &ShRow, looks: Looks) -> String {
+pub fn heading(sh: &ShRow, looks: Looks) -> String {
     let took = words::sh_duration(sh).map(|took| format!(", {took}")).unwrap_or_default();
     let rule = looks.paint(Tone::Quiet, looks.pick("──", "--"));
     let title = looks.paint(Tone::Strong, one_line(&format!("{} $ {}", id(sh), sh.cmd)));
@@ -121,32 +121,49 @@ fn chunks(path: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> Result<
 
 /// Hands whole entries on, and at the end a torn one as far as it goes.
 fn entries(path: &Path, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), CliError> {
-    let mut torn: Vec<u8> = Vec::new();
-    chunks(path, |chunk| {
+    let mut entries = Entries::default();
+    chunks(path, |chunk| entries.push(chunk, &mut each))?;
+    entries.end(&mut each)?;
+    Ok(())
+}
+
+/// Bytes of a log that are cut anywhere -> whole entries.
+#[derive(Debug, Default)]
+pub struct Entries {
+    torn: Vec<u8>,
+}
+
+impl Entries {
+    /// Takes the next bytes and hands the entries on that are whole.
+    pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         let (whole, rest) = match memchr::memrchr(b'\n', chunk) {
             Some(at) => chunk.split_at_checked(at + 1).unwrap_or((chunk, &[])),
             None => (&[][..], chunk),
         };
-        if torn.is_empty() {
+        if self.torn.is_empty() {
             each(whole)?;
         } else if let Some(at) = memchr::memchr(b'\n', whole) {
             let (end, following) = whole.split_at_checked(at + 1).unwrap_or((whole, &[]));
-            torn.extend_from_slice(end);
-            each(&torn)?;
-            torn.clear();
+            self.torn.extend_from_slice(end);
+            each(&self.torn)?;
+            self.torn.clear();
             each(following)?;
         }
-        if torn.len() + rest.len() <= LONGEST_ENTRY {
-            torn.extend_from_slice(rest);
+        if self.torn.len() + rest.len() <= LONGEST_ENTRY {
+            self.torn.extend_from_slice(rest);
         }
         Ok(())
-    })?;
-    each(&torn)?;
-    Ok(())
+    }
+
+    /// There is no more: hands a torn entry on as far as it goes.
+    pub fn end(self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        each(&self.torn)
+    }
 }
 
 /// Entries to lines for people. A line that came in parts is one, unless the other stream breaks it.
-struct Printer {
+#[derive(Debug)]
+pub struct Printer {
     looks: Looks,
     terminal: bool,
     /// Only this stream.
@@ -159,7 +176,13 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(&mut self, entries: &[u8], out: &mut impl Write) -> io::Result<()> {
+    /// For a place of these looks, a terminal or not; of one stream only if one is given; each line with its time if wanted.
+    pub fn new(looks: Looks, terminal: bool, stream: Option<Stream>, timestamps: bool) -> Printer {
+        Printer { looks, terminal, stream, timestamps, open: None, escaped: false }
+    }
+
+    /// Writes whole entries.
+    pub fn print(&mut self, entries: &[u8], out: &mut impl Write) -> io::Result<()> {
         let only = self.stream;
         for piece in pieces(entries).filter(|piece| only.is_none_or(|stream| stream == piece.stream)) {
             self.piece(&piece, out)?;
@@ -194,7 +217,8 @@ impl Printer {
         Ok(())
     }
 
-    fn end_line(&mut self, out: &mut impl Write) -> io::Result<()> {
+    /// Ends a line that is open: the log has no more.
+    pub fn end_line(&mut self, out: &mut impl Write) -> io::Result<()> {
         if self.open.take().is_some() {
             out.write_all(if std::mem::take(&mut self.escaped) { b"\x1b[0m\n" } else { b"\n" })?;
         }

@@ -42,15 +42,35 @@ pub fn write(
         }
         return Ok(runs.len());
     }
-    let rows: Vec<[String; 7]> = runs.iter().map(|run| cells(&run.row, run.queued_at_ms, now_ms)).collect();
-    let widths: [usize; 7] =
+    let rows: Vec<Listed<'_>> =
+        runs.iter().map(|run| Listed { run: &run.row, queued_at_ms: run.queued_at_ms, repo: None }).collect();
+    table(&rows, looks, now_ms, out)?;
+    Ok(rows.len())
+}
+
+/// A run in a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'a> {
+    /// Its row.
+    pub run: &'a RunRow,
+    /// When it was queued, which counts until it starts.
+    pub queued_at_ms: Option<i64>,
+    /// Its repository, where the list is of several.
+    pub repo: Option<&'a str>,
+}
+
+/// Writes a line a run, in columns. `now_ms`: Unix milliseconds, for ages.
+pub fn table(runs: &[Listed<'_>], looks: Looks, now_ms: i64, out: &mut impl Write) -> std::io::Result<()> {
+    let rows: Vec<[String; 8]> = runs.iter().map(|listed| cells(listed, now_ms)).collect();
+    let widths: [usize; 8] =
         std::array::from_fn(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0));
-    for (row, run) in rows.iter().zip(&runs) {
-        let (symbol, tone) = looks.run(run.row.state);
+    for (row, listed) in rows.iter().zip(runs) {
+        let (symbol, tone) = looks.run(listed.run.state);
         let cell = |column: usize| pad(&row[column], widths[column], looks.unicode);
         let number = format!("{:>1$}", row[0], widths[0]);
+        let repo = if widths[7] > 0 { format!("  {}", cell(7)) } else { String::new() };
         let line = format!(
-            "{} {number}  {}  {}  {}  {}  {:>took$}  {}",
+            "{} {number}{repo}  {}  {}  {}  {}  {:>took$}  {}",
             looks.paint(tone, symbol),
             looks.paint(Tone::Quiet, cell(1)),
             looks.paint(tone, cell(2)),
@@ -62,13 +82,14 @@ pub fn write(
         );
         writeln!(out, "{}", line.trim_end())?;
     }
-    Ok(rows.len())
+    Ok(())
 }
 
-/// Number, begin of the id, state, ref, commit, age, duration.
-fn cells(run: &RunRow, queued_at_ms: Option<i64>, now_ms: i64) -> [String; 7] {
+/// Number, begin of the id, state, ref, commit, age, duration, repository.
+fn cells(listed: &Listed<'_>, now_ms: i64) -> [String; 8] {
+    let run = listed.run;
     let dash = || "-".to_owned();
-    let begun = run.started_at_ms.or(queued_at_ms);
+    let begun = run.started_at_ms.or(listed.queued_at_ms);
     let took = run.started_at_ms.map(|begin| run.finished_at_ms.unwrap_or(now_ms).saturating_sub(begin));
     let state = match run.failure_kind {
         Some(kind) if kind.as_str() != "job" => format!("{} ({kind})", run.state),
@@ -82,5 +103,6 @@ fn cells(run: &RunRow, queued_at_ms: Option<i64>, now_ms: i64) -> [String; 7] {
         run.sha.as_deref().map_or_else(dash, words::short_sha),
         begun.map_or_else(dash, |at| span::age(now_ms.saturating_sub(at))),
         took.map_or_else(dash, span::duration),
+        listed.repo.map(one_line).unwrap_or_default(),
     ]
 }

@@ -3,11 +3,14 @@
 use std::io::Write;
 
 use crate::cli::{CliError, Context, Exit, PruneArgs};
-use crate::record::{Pruned, Retention};
+use crate::record::{Pruned, RecordError, Retention};
 
 /// Removes, or says what would be removed. The answer is an error where something could not be.
 pub fn run(context: &Context, args: &PruneArgs) -> Result<Exit, CliError> {
     let data = context.data()?;
+    if data.is_servers() {
+        return Err(RecordError::Servers { path: data.path().to_owned() }.into());
+    }
     let mut store = data.open_store()?;
     let mut notes = Vec::new();
     if !args.dry_run {

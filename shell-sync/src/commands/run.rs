@@ -1,28 +1,26 @@
 //! `run`: the pipeline here and now. Gathers the facts, wires engine, driver, record and view, and tells how it ended.
 
 mod earlier;
+mod facts;
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use quire_core::digest::Digest;
-use quire_core::engine::{Answer, Config, Engine, Limits, Output};
+use quire_core::engine::{Answer, Engine, Output};
 use quire_core::ids::RunId;
-use quire_core::redact::SecretSet;
 use quire_core::wire::RunOutcome;
 
-use self::earlier::EarlierRun;
+pub use self::earlier::EarlierRun;
+use self::facts::absolute;
+pub use self::facts::{CLEAN_ENVIRONMENT, Facts, Secrets, base_environment, work_tree};
 use super::colour;
 use super::shell::{self, Watched};
-use crate::cli::{At, CliError, Context, EventsTo, ExecutorArg, Exit, RunArgs, RunRequest, Spec, SpecLimits};
+use crate::cli::{At, CliError, Context, EventsTo, ExecutorArg, Exit, RunArgs, RunRequest, Spec};
 use crate::clock;
-use crate::git::{self, Checkout, Head};
-use crate::process::{self, Background, Discovered, Ended, Questions, Setup, Signals, Surroundings};
+use crate::git::{self, Checkout};
+use crate::process::{self, Background, Discovered, Ended, Questions, Signals, Surroundings};
 use crate::record::{DataDir, LiveRecord, Retention, RunDir};
 use crate::store::{NewRun, RowWriter};
 use crate::ui::{self, Hints, Mode, Options, Sink, View};
@@ -31,10 +29,6 @@ use crate::workspace::{Files, Workspace};
 /// How long a run waits for its number (CONTRACT 2).
 const NUMBER_WAIT: Duration = Duration::from_millis(100);
 
-/// What commands find of the caller's environment with `--clean`, `--at` and on a server; and everything that begins with `LC_`.
-pub const CLEAN_ENVIRONMENT: &[&str] =
-    &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR"];
-
 /// Runs the pipeline.
 pub fn run(context: &Context, args: RunArgs) -> Result<Exit, CliError> {
     let spec = match args.wants_spec() {
@@ -42,6 +36,11 @@ pub fn run(context: &Context, args: RunArgs) -> Result<Exit, CliError> {
         false => None,
     };
     let request = args.request(spec)?;
+    if request.from_spec {
+        // A run that a server started outlives it, and what is typed at the server's terminal is not meant for it. Refused only
+        // where this process leads a group already: then it is on its own.
+        let _ = rustix::process::setsid();
+    }
     let workspace = context.workspace()?;
     refuse_what_has_not_landed(&request)?;
     if request.shell_on_fail {
@@ -82,17 +81,11 @@ fn check_jobs(workspace: &Workspace, request: &RunRequest) -> Result<(), CliErro
 
 /// Everything that a run needs, ready to go.
 struct Run {
-    run_id: RunId,
-    workspace: Workspace,
+    facts: Facts,
     checkout: Option<Checkout>,
     record: LiveRecord,
     record_dir: PathBuf,
     in_database: bool,
-    number: Option<u64>,
-    head: Head,
-    env: BTreeMap<OsString, OsString>,
-    secrets: BTreeMap<String, Vec<u8>>,
-    secret_set: SecretSet,
     work_tree: Option<Background>,
     notes: Vec<String>,
     earlier: Option<EarlierRun>,
@@ -115,9 +108,7 @@ impl Run {
         };
         let run_id = RunId::new(&request.run_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string()));
         let repo = request.repo.clone().unwrap_or_else(|| workspace.name());
-        let secrets = resolve_secrets(request)?;
-        let secret_set = SecretSet::new(secrets.values().map(Vec::as_slice))
-            .map_err(|error| CliError::usage(format!("a secret {error}")).at("--secret"))?;
+        let secrets = Secrets::of(request)?;
         let data = match &request.out_dir {
             Some(_) => None,
             None => Some(match &context.data_dir {
@@ -168,15 +159,9 @@ impl Run {
         Ok(Run {
             in_database,
             record,
-            env: environment(request),
-            run_id,
-            workspace,
+            facts: Facts::new(request, run_id, number, workspace, head, secrets),
             checkout,
             record_dir,
-            number,
-            head,
-            secrets,
-            secret_set,
             work_tree,
             notes,
             earlier,
@@ -184,8 +169,8 @@ impl Run {
     }
 
     fn drive(mut self, context: &Context, request: &RunRequest) -> Result<Exit, CliError> {
-        let source = self.workspace.source().map_err(|error| context.explain(error))?;
-        let mut config = self.config(request, source);
+        let source = self.facts.workspace.source().map_err(|error| context.explain(error))?;
+        let mut config = self.facts.config(request, source);
         if let Some(earlier) = self.earlier.take() {
             earlier.resume(&mut config);
         }
@@ -200,9 +185,8 @@ impl Run {
         }
         let mut signals =
             Signals::install().map_err(|error| CliError::machine(format!("signals cannot be listened to: {error}")))?;
-        let setup =
-            Setup::new(self.run_id.clone(), self.workspace.root.clone(), self.env.clone(), self.secret_set.clone());
-        let mut questions = Asked(self.workspace.files());
+        let setup = self.facts.setup();
+        let mut questions = Asked(self.facts.workspace.files());
         let work_tree = self.work_tree.take();
         let mut watched = Watched::new(&mut engine, request.shell_on_fail);
         let surroundings = Surroundings {
@@ -216,48 +200,12 @@ impl Run {
             .map_err(|error| CliError::machine(format!("the event loop cannot be made: {error}")))?;
         let failed = watched.failed();
         let wants_shell = request.shell_on_fail && ended.outcome == RunOutcome::Failed && ended.signal.is_none();
-        let place = wants_shell.then(|| (self.workspace.root.clone(), self.env.clone()));
+        let place = wants_shell.then(|| (self.facts.workspace.root.clone(), self.facts.env.clone()));
         let exit = self.conclude(ended, &engine, view.as_mut(), options.mode, context)?;
         if let Some((workspace, env)) = place {
             shell::after_run(context, failed, &workspace, env, &mut signals);
         }
         Ok(exit)
-    }
-
-    fn config(&self, request: &RunRequest, source: quire_core::engine::Source) -> Config {
-        let text =
-            |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
-        let SpecLimits { job_ms, idle_ms, output_bytes } = request.limits;
-        Config {
-            run_id: self.run_id.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            executor: request.recorded_executor.clone().unwrap_or_else(|| "host".to_owned()),
-            sha: request.sha.clone().or_else(|| self.head.sha.clone()),
-            ref_name: request.ref_name.clone().or_else(|| self.head.ref_name.clone()),
-            number: self.number,
-            repo: Some(request.repo.clone().unwrap_or_else(|| self.workspace.name())),
-            pushed_at_ms: request.pushed_at_ms,
-            params: request.params.clone(),
-            args: request.args.clone(),
-            seed: request.seed.unwrap_or_else(any_seed),
-            source,
-            select: request.jobs.clone(),
-            keep_going: request.keep_going,
-            slots: request.slots,
-            secrets: self.secrets.clone(),
-            secret_set: self.secret_set.clone(),
-            env: self.env.iter().filter_map(text).collect(),
-            workspace: self.workspace.root.to_string_lossy().into_owned(),
-            limits: Limits {
-                job: job_ms.map(Duration::from_millis),
-                idle: idle_ms.map(Duration::from_millis),
-                output_bytes,
-                ..Limits::default()
-            },
-            fingerprint_follows: true,
-            executor_forced: request.executor.is_some(),
-            replay: None,
-        }
     }
 
     fn view_options(&self, context: &Context, request: &RunRequest) -> Options {
@@ -338,21 +286,6 @@ fn in_background(look: impl FnOnce() -> Discovered + Send + 'static) -> Result<B
     Background::start(look).map_err(|error| CliError::machine(format!("no thread can be started: {error}")))
 }
 
-/// The state of the work tree. Its path counts: what commands left in one place is not in another.
-fn work_tree(folder: &Path) -> Discovered {
-    let Ok(tree) = git::work_tree(folder) else { return Discovered::default() };
-    let placed = |fingerprint: String| {
-        let mut digest = Digest::new();
-        digest.field(absolute(folder).as_os_str().as_bytes());
-        digest.field(fingerprint.as_bytes());
-        digest.hex()
-    };
-    Discovered {
-        fingerprint: tree.fingerprint.map(placed),
-        dirty: Some((u64::from(tree.modified), u64::from(tree.untracked))),
-    }
-}
-
 /// The workspace answers scripts.
 struct Asked(Files);
 
@@ -362,34 +295,8 @@ impl Questions for Asked {
     }
 }
 
-fn resolve_secrets(request: &RunRequest) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
-    let folder = std::env::current_dir().unwrap_or_default();
-    let resolve = |(name, source): (&String, &crate::cli::SecretSource)| {
-        Ok((name.clone(), source.resolve(name, |variable| std::env::var_os(variable), &folder)?))
-    };
-    request.secrets.iter().map(resolve).collect()
-}
-
-/// The base environment of commands: the caller's, or the short one, less the sources of secrets, plus what a spec gives.
-fn environment(request: &RunRequest) -> BTreeMap<OsString, OsString> {
-    let hidden = request.secrets.values().filter_map(|source| source.env_name());
-    let mut env = base_environment(request.clean, &hidden.map(str::to_owned).collect::<Vec<_>>());
-    env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
-    env
-}
-
-/// The caller's environment, or the short one (`clean`), less the variables that are `hidden`.
-pub fn base_environment(clean: bool, hidden: &[String]) -> BTreeMap<OsString, OsString> {
-    let is_kept = |name: &OsString| match name.to_str() {
-        None => !clean,
-        Some(name) if hidden.iter().any(|hidden| hidden == name) => false,
-        Some(name) => !clean || CLEAN_ENVIRONMENT.contains(&name) || name.starts_with("LC_"),
-    };
-    std::env::vars_os().filter(|(name, _)| is_kept(name)).collect()
-}
-
 /// Where `--events` sends the stream, besides the record.
-fn open_copy(request: &RunRequest, dir: &RunDir) -> Result<Option<Box<dyn Write>>, CliError> {
+fn open_copy(request: &RunRequest, dir: &RunDir) -> Result<Option<Box<dyn Write + Send>>, CliError> {
     Ok(match &request.events {
         EventsTo::Null => None,
         EventsTo::Stdout => Some(Box::new(io::stdout())),
@@ -399,13 +306,4 @@ fn open_copy(request: &RunRequest, dir: &RunDir) -> Result<Option<Box<dyn Write>
                 .at(format!("--events {}", path.display()))
         })?)),
     })
-}
-
-fn any_seed() -> u64 {
-    // The random part of the id, small enough to be exact in every JSON reader.
-    uuid::Uuid::now_v7().as_u64_pair().1 & ((1 << 52) - 1)
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -2,9 +2,11 @@
 
 use std::io::{BufWriter, Write};
 
+use quire_core::rows::ShRow;
+
 use super::history::{FoundRun, History, looks};
 use crate::cli::{CliError, Context, Exit, ShowArgs};
-use crate::ui::{Hints, Looks, Model, Screen as _, Sink, Summary, Surroundings, Terminal, dir_tails, header};
+use crate::ui::{Hints, LogTails, Looks, Model, Screen as _, Sink, Summary, Surroundings, Terminal, dir_tails, header};
 use crate::ui::{json_summary, span};
 
 /// Shows a run on standard output.
@@ -52,14 +54,26 @@ pub fn write(history: &History, args: &ShowArgs, place: &Place<'_>, out: &mut im
         shell: Some(format!("{} shell", place.program)),
         record_dir: Some(files.path().to_owned()),
     };
-    let age = begun.map(|begun| span::age(place.now_ms.saturating_sub(begun)));
-    let head = header(&model, place.looks, age.as_deref()).unwrap_or_default();
+    text(&model, &commands, &hints, &dir_tails(Some(files.path())), place, begun, out)?;
+    Ok(())
+}
+
+/// Writes head and summary of a run with these commands. `begun_at_ms`: Unix milliseconds, for its age.
+pub fn text(
+    model: &Model,
+    commands: &[ShRow],
+    hints: &Hints,
+    tails: &dyn LogTails,
+    place: &Place<'_>,
+    begun_at_ms: Option<i64>,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let age = begun_at_ms.map(|begun| span::age(place.now_ms.saturating_sub(begun)));
+    let head = header(model, place.looks, age.as_deref()).unwrap_or_default();
     writeln!(out, "{head}\n")?;
-    let tails = dir_tails(Some(files.path()));
-    let mut summary = Summary::new(&model, place.looks, &hints, &tails).commands(&commands);
+    let mut summary = Summary::new(model, place.looks, hints, tails).commands(commands);
     if let Some(columns) = place.columns {
         summary = summary.columns(columns);
     }
-    out.write_all(summary.text(place.now_ms).as_bytes())?;
-    Ok(())
+    out.write_all(summary.text(place.now_ms).as_bytes())
 }

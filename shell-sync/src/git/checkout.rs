@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::head::{Head, Repository};
 use super::{GitError, ask, git, line, output};
@@ -43,7 +44,7 @@ pub fn checkout(folder: &Path, at: &At, into: &Path) -> Result<Checkout, GitErro
         Repository::find(&folder).ok_or_else(|| GitError::NoRepository { folder: folder.display().to_string() })?;
     let prefix = folder.strip_prefix(&repository.top).unwrap_or(Path::new(""));
     let head = match at {
-        At::Rev(rev) => resolve(&repository.top, rev)?,
+        At::Rev(rev) => resolve(|| git(&repository.top), rev)?,
         At::Index => repository.head(),
     };
     DirBuilder::new().recursive(true).mode(0o700).create(into).map_err(|error| told(into, &error))?;
@@ -55,18 +56,29 @@ pub fn checkout(folder: &Path, at: &At, into: &Path) -> Result<Checkout, GitErro
     };
     let mut command = git(&into);
     command.args(["read-tree", "-m", "-u", &tree]);
-    output(command, "read-tree")?;
-    let mut notes = Vec::new();
-    if into.join(".gitmodules").exists() {
-        notes.push("submodules are not checked out; their folders are empty".to_owned());
-    }
+    output(&mut command, "read-tree")?;
+    let notes = submodule_notes(&into);
     Ok(Checkout { workspace: into.join(prefix), top: into, head, notes })
 }
 
-/// The commit that `rev` names, and the branch or tag if it names one.
-fn resolve(top: &Path, rev: &str) -> Result<Head, GitError> {
-    let commit = format!("{rev}^{{commit}}");
-    let sha = match ask(top, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]) {
+/// What a person should know of a checkout's submodules.
+pub(super) fn submodule_notes(top: &Path) -> Vec<String> {
+    match top.join(".gitmodules").exists() {
+        true => vec!["submodules are not checked out; their folders are empty".to_owned()],
+        false => Vec::new(),
+    }
+}
+
+/// The commit that `rev` names, and the branch or tag if it names one. `git` makes a git for the repository.
+pub(super) fn resolve(git: impl Fn() -> Command, rev: &str) -> Result<Head, GitError> {
+    let rev_parse = |args: &[&str]| {
+        let mut command = git();
+        command.arg("rev-parse").args(args).args(["--verify", "--quiet", "--end-of-options"]);
+        command
+    };
+    let mut command = rev_parse(&[]);
+    command.arg(format!("{rev}^{{commit}}"));
+    let sha = match output(&mut command, "rev-parse") {
         Ok(sha) => line(&sha),
         Err(GitError::Failed { said, .. }) if said.starts_with("fatal: detected dubious") => {
             return Err(GitError::Failed { what: "rev-parse".to_owned(), said });
@@ -74,8 +86,9 @@ fn resolve(top: &Path, rev: &str) -> Result<Head, GitError> {
         Err(GitError::Failed { .. }) => return Err(GitError::UnknownRevision(rev.to_owned())),
         Err(error) => return Err(error),
     };
-    let name = ask(top, &["rev-parse", "--symbolic-full-name", "--verify", "--quiet", "--end-of-options", rev]);
-    let name = name.map(|name| line(&name)).unwrap_or_default();
+    let mut command = rev_parse(&["--symbolic-full-name"]);
+    command.arg(rev);
+    let name = output(&mut command, "rev-parse").map(|name| line(&name)).unwrap_or_default();
     let named = name.starts_with("refs/heads/") || name.starts_with("refs/tags/");
     Ok(Head { sha: Some(sha), ref_name: named.then_some(name) })
 }
@@ -163,7 +176,7 @@ fn write_tree(repository: &Repository, into: &Path) -> Result<String, GitError> 
     let mut command = git(&repository.top);
     command.arg("write-tree");
     command.env("GIT_INDEX_FILE", &copy).env("GIT_OBJECT_DIRECTORY", into.join(".git/objects"));
-    let tree = output(command, "write-tree").map_err(|error| match error {
+    let tree = output(&mut command, "write-tree").map_err(|error| match error {
         GitError::Failed { said, .. } if said.contains("unmerged") => {
             GitError::Failed { what: "write-tree".to_owned(), said: format!("the index holds unmerged files\n{said}") }
         }
@@ -187,7 +200,7 @@ fn own_index(repository: &Repository, base: &Path, given: &Path) -> Option<PathB
 }
 
 /// A path as `objects/info/alternates` takes it: in C quotes where its bytes would be misread.
-fn quote(path: &Path) -> Vec<u8> {
+pub(super) fn quote(path: &Path) -> Vec<u8> {
     let bytes = path.as_os_str().as_bytes();
     match bytes.iter().any(|byte| matches!(byte, b'\n' | b'"' | b'\\')) {
         true => quote_value(bytes),
@@ -209,7 +222,7 @@ fn quote_value(bytes: &[u8]) -> Vec<u8> {
     quoted
 }
 
-fn told(path: &Path, error: &io::Error) -> GitError {
+pub(super) fn told(path: &Path, error: &io::Error) -> GitError {
     GitError::Io { path: path.display().to_string(), error: error.to_string() }
 }
 

@@ -134,12 +134,12 @@ pub fn head(folder: &Path) -> Head {
 }
 
 /// The name in `ref: NAME`.
-fn symbolic(text: &[u8]) -> Option<&[u8]> {
+pub(super) fn symbolic(text: &[u8]) -> Option<&[u8]> {
     text.strip_prefix(b"ref:").map(<[u8]>::trim_ascii)
 }
 
 /// A full object id, SHA-1 or SHA-256.
-fn object_id(text: &[u8]) -> Option<String> {
+pub(super) fn object_id(text: &[u8]) -> Option<String> {
     let text = text.trim_ascii();
     let well_formed = matches!(text.len(), 40 | 64) && text.iter().all(u8::is_ascii_hexdigit);
     well_formed.then(|| String::from_utf8_lossy(text).to_ascii_lowercase())

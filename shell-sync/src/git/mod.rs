@@ -1,8 +1,10 @@
-//! Facts from git: sha and ref of HEAD, dirty counts and fingerprint, fresh checkouts.
+//! Facts from git: sha and ref of HEAD, dirty counts and fingerprint, fresh checkouts; of bare repositories what a push means.
 //!
 //! What every run needs at once ([`head`]) is read from git's files without a process; what takes longer ([`watch`]) is found
 //! beside the jobs. Nothing here writes into the user's repository.
 
+mod asker;
+mod bare;
 mod checkout;
 mod head;
 mod status;
@@ -12,7 +14,12 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-pub use checkout::{Checkout, checkout};
+pub use asker::Asker;
+pub use bare::{
+    Revision, Subject, checkout_bare, default_branch, hooks_folder, init_bare, is_bare_repository, move_checkout,
+    resolve_bare, subject_author, tips,
+};
+pub use checkout::{Checkout, checkout, remove_tree};
 pub use head::{Head, Repository, head};
 pub use status::{WorkTree, newer_file, watch, work_tree};
 
@@ -91,7 +98,7 @@ fn git(folder: &Path) -> Command {
 }
 
 /// Runs it to its end and returns what it printed.
-fn output(mut command: Command, what: &str) -> Result<Vec<u8>, GitError> {
+fn output(command: &mut Command, what: &str) -> Result<Vec<u8>, GitError> {
     let output = command.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => GitError::NoGit("there is no git in PATH".to_owned()),
         _ => GitError::NoGit(error.to_string()),
@@ -110,7 +117,7 @@ fn output(mut command: Command, what: &str) -> Result<Vec<u8>, GitError> {
 fn ask<A: AsRef<OsStr>>(folder: &Path, args: &[A]) -> Result<Vec<u8>, GitError> {
     let mut command = git(folder);
     command.args(args);
-    output(command, &args.first().map(|arg| arg.as_ref().to_string_lossy()).unwrap_or_default())
+    output(&mut command, &args.first().map(|arg| arg.as_ref().to_string_lossy()).unwrap_or_default())
 }
 
 /// One line of output as text.

@@ -55,7 +55,7 @@ pub fn work_tree(folder: &Path) -> Result<WorkTree, GitError> {
     let mut command = git(&repository.top);
     command.args(["status", "--porcelain=v2", "-z", "--branch", "--untracked-files=all", "--no-renames"]);
     command.arg("--ignore-submodules=none");
-    let status = Status::parse(&output(command, "status")?);
+    let status = Status::parse(&output(&mut command, "status")?);
     let fingerprint = fingerprint(&repository.top, &status);
     Ok(WorkTree { modified: status.modified, untracked: status.untracked, fingerprint })
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quire_core::capture::{Capture, CaptureSpec};
@@ -14,10 +15,12 @@ use quire_core::time::Mono;
 use quire_core::wire::Stream;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
 use rustix::process::{PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
 
-use super::running::{Desk, Pipes, READ_BYTES, Running, log_failed};
+use super::running::Running;
 use super::spawn::{Launched, Launcher};
+use super::streams::{Desk, READ_BYTES, Streams, log_failed};
 use super::sweep::{Leaders, Sweeper, Watch};
 use crate::clock;
 use crate::ui::View;
@@ -68,10 +71,6 @@ fn key(id: u64, source: Source) -> epoll::EventData {
     epoll::EventData::new_u64(id << 2 | source as u64)
 }
 
-fn end_of(id: u64) -> epoll::EventData {
-    key(id, Source::Process)
-}
-
 fn parse_key(data: epoll::EventData) -> (u64, Source) {
     let source = match data.u64() & 3 {
         0 => Source::Stdout,
@@ -96,8 +95,23 @@ macro_rules! desk {
 
 macro_rules! watch {
     ($reactor:expr) => {
-        &mut Watch { epoll: &$reactor.epoll, next_id: &mut $reactor.next_id, event: end_of }
+        &mut Ends { epoll: &$reactor.epoll, next_id: &mut $reactor.next_id }
     };
+}
+
+/// Watches for the ends of processes that are being swept.
+struct Ends<'a> {
+    epoll: &'a OwnedFd,
+    next_id: &'a mut u64,
+}
+
+impl Watch for Ends<'_> {
+    fn watch(&mut self, pidfd: &Arc<OwnedFd>) -> Result<u64, Errno> {
+        let id = *self.next_id;
+        epoll::add(self.epoll, pidfd, key(id, Source::Process), epoll::EventFlags::IN)?;
+        *self.next_id += 1;
+        Ok(id)
+    }
 }
 
 impl Reactor {
@@ -168,7 +182,7 @@ impl Reactor {
         match open_log(&sh) {
             Ok(file) => {
                 if let Some(running) = self.command(&sh) {
-                    running.log_to(file);
+                    running.streams.log_to(file);
                 }
             }
             Err(error) => self.facts.push(log_failed(&sh, &error)),
@@ -179,16 +193,16 @@ impl Reactor {
         let id = self.next_id;
         self.next_id += 1;
         let pidfd = pidfd_open(launched.pid, PidfdFlags::empty())?;
+        let pipes = launched.pipes;
         let add = |fd: &OwnedFd, source, flags| epoll::add(&self.epoll, fd, key(id, source), flags);
-        add(&launched.stdout, Source::Stdout, epoll::EventFlags::IN)?;
-        if let Some(stderr) = &launched.stderr {
+        add(&pipes.stdout, Source::Stdout, epoll::EventFlags::IN)?;
+        if let Some(stderr) = &pipes.stderr {
             add(stderr, Source::Stderr, epoll::EventFlags::IN)?;
         }
         add(&pidfd, Source::Process, epoll::EventFlags::IN)?;
-        let pipes = Pipes { stdin: launched.stdin.zip(input), stdout: launched.stdout, stderr: launched.stderr };
-        let mut running = Running::new(sh.clone(), launched.pid, pidfd, pipes, capture);
-        if running.feed()
-            && let Some(stdin) = running.stdin()
+        let mut running = Running::new(launched.pid, pidfd, Streams::new(sh.clone(), pipes, input, capture));
+        if running.streams.feed()
+            && let Some(stdin) = running.streams.stdin()
         {
             epoll::add(&self.epoll, stdin, key(id, Source::Stdin), epoll::EventFlags::OUT)?;
         }
@@ -218,7 +232,7 @@ impl Reactor {
     /// Ends the command's capture with what is there now.
     pub fn close_output(&mut self, sh: &ShId, view: &mut dyn View) {
         if let Some(running) = self.ids.get(sh).and_then(|id| self.commands.get_mut(id)) {
-            running.close_output(desk!(self, view));
+            running.streams.close_output(desk!(self, view));
         }
         self.forget_ended();
     }
@@ -238,7 +252,7 @@ impl Reactor {
     /// From the next byte on, masks these in every log.
     pub fn set_secrets(&mut self, secrets: SecretSet) {
         for running in self.commands.values_mut() {
-            running.set_secrets(secrets.clone());
+            running.streams.set_secrets(secrets.clone());
         }
         self.secrets = secrets;
     }
@@ -252,7 +266,7 @@ impl Reactor {
         if !self.commands.is_empty() && self.reap_at.is_none() {
             self.reap_at = Some(now.plus(REAP_EVERY));
         }
-        let captures = self.commands.values().filter_map(Running::deadline);
+        let captures = self.commands.values().filter_map(|running| running.streams.deadline());
         let own = [until, self.sweeper.deadline(), self.reap_at.filter(|_| !self.commands.is_empty())];
         let timeout = if self.facts.is_empty() {
             captures.chain(own.into_iter().flatten()).min().map(|at| timespec(at.since(now)))
@@ -261,7 +275,7 @@ impl Reactor {
         };
         self.events.clear();
         match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => (),
+            Ok(_) | Err(Errno::INTR) => (),
             Err(error) => return Err(error.into()),
         }
         for index in 0..self.events.len() {
@@ -286,16 +300,20 @@ impl Reactor {
         match source {
             Source::Stdout => running.on_readable(Stream::Stdout, event.flags, desk!(self, view)),
             Source::Stderr => running.on_readable(Stream::Stderr, event.flags, desk!(self, view)),
-            Source::Stdin => drop(running.feed()),
-            Source::Process => running.on_exit(desk!(self, view)),
+            Source::Stdin => drop(running.streams.feed()),
+            Source::Process => {
+                if running.on_exit(desk!(self, view)) {
+                    self.sweeper.ended(running.pid);
+                }
+            }
         }
     }
 
     fn on_deadline(&mut self, view: &mut dyn View) {
         let now = clock::now();
         for running in self.commands.values_mut() {
-            if running.deadline().is_some_and(|at| at <= now.mono) {
-                running.on_deadline(now, desk!(self, view));
+            if running.streams.deadline().is_some_and(|at| at <= now.mono) {
+                running.streams.on_deadline(now, desk!(self, view));
             }
         }
         if self.sweeper.deadline().is_some_and(|at| at <= now.mono) {
@@ -310,7 +328,7 @@ impl Reactor {
 
     fn leaders(&self) -> Leaders {
         let alive = self.commands.values().filter(|running| running.is_alive());
-        alive.map(|running| (running.pid, running.sh.job.clone())).collect::<HashMap<_, _>>()
+        alive.map(|running| (running.pid, running.streams.sh().job.clone())).collect::<HashMap<_, _>>()
     }
 
     fn forget_ended(&mut self) {
@@ -318,7 +336,7 @@ impl Reactor {
         self.commands.retain(|_, running| {
             let over = running.is_over();
             if over {
-                ids.remove(&running.sh);
+                ids.remove(running.streams.sh());
             }
             !over
         });

@@ -17,28 +17,35 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use super::streams::Pipes;
+
 /// What a PATH that is not set means to execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Starts commands of one run.
+/// Plans how to start commands of one run.
 #[derive(Debug)]
-pub(super) struct Launcher {
+pub struct Launcher {
     /// Absolute: a command's directory and a program named by a relative path hang below it.
     workspace: PathBuf,
     env: BTreeMap<OsString, OsString>,
 }
 
-/// A command that runs, with our ends of its pipes: close-on-exec, non-blocking.
+/// A command that is ready to start.
+#[derive(Debug)]
+pub struct Planned {
+    command: Command,
+    theirs: [Stdio; 3],
+    ours: Pipes<OwnedFd>,
+    program: PathBuf,
+    cwd: PathBuf,
+}
+
+/// A command that runs.
 #[derive(Debug)]
 pub(super) struct Launched {
     /// The process, leader of a group of its own. It is ours to reap.
     pub pid: Pid,
-    /// Present where bytes were given for it.
-    pub stdin: Option<OwnedFd>,
-    /// Its output.
-    pub stdout: OwnedFd,
-    /// Absent where both outputs go into one pipe.
-    pub stderr: Option<OwnedFd>,
+    pub pipes: Pipes<OwnedFd>,
 }
 
 impl Launcher {
@@ -47,8 +54,8 @@ impl Launcher {
         Launcher { workspace, env }
     }
 
-    /// Starts the command; it has begun to execute its program when this returns.
-    pub fn launch(&self, spec: &CommandSpec, merge: bool) -> Result<Launched, SpawnFailure> {
+    /// How to start the command, with one pipe for both outputs under `merge`.
+    pub fn plan(&self, spec: &CommandSpec, merge: bool) -> Result<Planned, SpawnFailure> {
         let Some((name, arguments)) = spec.argv.split_first() else {
             return Err(SpawnFailure::Other { message: "the command is empty".to_owned() });
         };
@@ -64,8 +71,16 @@ impl Launcher {
                 None => command.env_remove(variable),
             };
         }
-        let spawned = start(&mut command, spec.stdin.is_some(), merge);
-        spawned.map_err(|error| explain(&error, &cwd.join(program), &cwd))
+        let program = cwd.join(program);
+        let (theirs, ours) = pipes(spec.stdin.is_some(), merge).map_err(|error| explain(&error, &program, &cwd))?;
+        Ok(Planned { command, theirs, ours, program, cwd })
+    }
+
+    /// Starts the command; it has begun to execute its program when this returns.
+    pub(super) fn launch(&self, spec: &CommandSpec, merge: bool) -> Result<Launched, SpawnFailure> {
+        let (mut command, [stdin, stdout, stderr], pipes, explain) = self.plan(spec, merge)?.parts();
+        let child = command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().map_err(|error| explain(&error))?;
+        Ok(Launched { pid: Pid::from_child(&child), pipes })
     }
 
     fn path<'a>(&'a self, spec: &'a CommandSpec) -> &'a OsStr {
@@ -77,29 +92,32 @@ impl Launcher {
     }
 }
 
-fn start(command: &mut Command, feed: bool, merge: bool) -> io::Result<Launched> {
+impl Planned {
+    /// What to start, but for its standard streams; these, as the command is to have them; our ends of them, close-on-exec and
+    /// non-blocking; and the words for a start that fails.
+    pub fn parts(self) -> (Command, [Stdio; 3], Pipes<OwnedFd>, impl Fn(&io::Error) -> SpawnFailure) {
+        let Planned { command, theirs, ours, program, cwd } = self;
+        (command, theirs, ours, move |error| explain(error, &program, &cwd))
+    }
+}
+
+/// The command's ends and ours.
+fn pipes(feed: bool, merge: bool) -> io::Result<([Stdio; 3], Pipes<OwnedFd>)> {
     let (stdout, out) = pipe()?;
-    let stderr = if merge {
-        command.stderr(out.try_clone()?);
-        None
-    } else {
-        let (stderr, err) = pipe()?;
-        command.stderr(err);
-        Some(stderr)
+    let (stderr, err) = match merge {
+        true => (None, out.try_clone()?),
+        false => pipe().map(|(stderr, err)| (Some(stderr), err))?,
     };
-    command.stdout(out);
-    let stdin = if feed {
-        let (theirs, stdin) = io::pipe()?;
-        rustix::io::ioctl_fionbio(&stdin, true)?;
-        command.stdin(theirs);
-        Some(OwnedFd::from(stdin))
-    } else {
-        command.stdin(Stdio::null());
-        None
+    let (stdin, theirs) = match feed {
+        true => {
+            let (theirs, stdin) = io::pipe()?;
+            rustix::io::ioctl_fionbio(&stdin, true)?;
+            (Some(stdin), Stdio::from(theirs))
+        }
+        false => (None, Stdio::null()),
     };
-    let child = command.spawn()?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child's pid is a positive pid_t");
-    Ok(Launched { pid, stdin, stdout: stdout.into(), stderr: stderr.map(OwnedFd::from) })
+    let ours = Pipes { stdin: stdin.map(OwnedFd::from), stdout: stdout.into(), stderr: stderr.map(OwnedFd::from) };
+    Ok(([theirs, out.into(), err.into()], ours))
 }
 
 /// A pipe whose reading end never blocks; the writing end goes to a command and must block.

@@ -3,20 +3,26 @@
 //! This process is a child subreaper, so whatever loses its parent becomes a child of this process's first thread. All that a
 //! job left therefore hangs below children of that thread that are no running commands: where there are none, a sweep costs
 //! one small read. Helpers of the shell that run beside commands (git) must be started from another thread.
+//!
+//! In a server many runs share that thread, and it may have children of its own. There only what carries a run's tag, or is in
+//! a group of one of its commands, is the run's.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quire_core::engine::{Input, Scope};
 use quire_core::ids::{JobId, RunId};
 use quire_core::time::{Mono, Now};
-use rustix::event::epoll;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, getpid, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, getpid, pidfd_open, pidfd_send_signal, test_kill_process_group,
+};
 
 use super::procfs;
-use super::running::{Desk, reap};
+use super::running::reap;
+use super::streams::Desk;
 
 /// The variable that names a command's run, job and index in the environment of all its processes (CONTRACT 6).
 pub(super) const TAG: &str = "QUIRE_SH";
@@ -34,11 +40,11 @@ pub fn become_subreaper() -> std::io::Result<()> {
 }
 
 /// The running commands' leaders, and whose they are.
-pub(super) type Leaders = HashMap<Pid, JobId>;
+pub type Leaders = HashMap<Pid, JobId>;
 
-/// All sweeps of a run.
+/// All sweeps of a run. Whose loop it is tells it the time, the ends of the processes that it watches, and which leaders live.
 #[derive(Debug)]
-pub(super) struct Sweeper {
+pub struct Sweeper {
     run: RunId,
     /// Whether every orphan that comes to this process is of this run.
     owns_orphans: bool,
@@ -68,7 +74,7 @@ struct Sweep {
 #[derive(Debug)]
 struct Target {
     process: Process,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
 }
 
 /// One process and no other, ever: its number and when it started.
@@ -79,16 +85,16 @@ struct Process {
 }
 
 /// What a sweep needs of the loop.
-pub(super) struct Watch<'a> {
-    /// Where a process's end is watched.
-    pub epoll: &'a OwnedFd,
-    /// The next free id.
-    pub next_id: &'a mut u64,
-    /// The event of an id's end.
-    pub event: fn(u64) -> epoll::EventData,
+pub trait Watch {
+    /// Watches for the end of the process, which the loop reports with [`Sweeper::on_exit`] under this id.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    fn watch(&mut self, pidfd: &Arc<OwnedFd>) -> Result<u64, Errno>;
 }
 
 impl Sweeper {
+    /// For one run; `owns_orphans` as in [`super::Setup`], `grace` between TERM and KILL.
     pub fn new(run: RunId, owns_orphans: bool, grace: Duration) -> Sweeper {
         let children = procfs::Children::of_thread(getpid(), getpid());
         Sweeper { run, owns_orphans, grace, groups: HashMap::new(), sweeps: Vec::new(), children }
@@ -99,8 +105,15 @@ impl Sweeper {
         self.groups.insert(group, job.clone());
     }
 
+    /// The leader of the group was reaped. A group that is empty now is forgotten: its number may come again as someone else's.
+    pub fn ended(&mut self, group: Pid) {
+        if test_kill_process_group(group).is_err() {
+            self.groups.remove(&group);
+        }
+    }
+
     /// Begins to sweep; the fact that it is done comes at once where nothing is left.
-    pub fn sweep(&mut self, scope: Scope, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+    pub fn sweep(&mut self, scope: Scope, now: Now, leaders: &Leaders, watch: &mut dyn Watch, desk: &mut Desk<'_>) {
         let killing = self.grace.is_zero();
         let sweep = Sweep {
             met: false,
@@ -116,7 +129,7 @@ impl Sweeper {
     }
 
     /// From now on nothing is given time to end by itself.
-    pub fn hurry(&mut self, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+    pub fn hurry(&mut self, now: Now, leaders: &Leaders, watch: &mut dyn Watch, desk: &mut Desk<'_>) {
         self.grace = Duration::ZERO;
         for sweep in self.sweeps.iter_mut().filter(|sweep| !sweep.killing) {
             sweep.deadline = now.mono;
@@ -124,11 +137,13 @@ impl Sweeper {
         self.on_deadline(now, leaders, watch, desk);
     }
 
+    /// When [`Sweeper::on_deadline`] has something to do.
     pub fn deadline(&self) -> Option<Mono> {
         self.sweeps.iter().map(|sweep| sweep.tell_at.map_or(sweep.deadline, |tell| tell.min(sweep.deadline))).min()
     }
 
-    pub fn on_deadline(&mut self, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+    /// Kills, gives up, or tells what it waits for, where it is time to.
+    pub fn on_deadline(&mut self, now: Now, leaders: &Leaders, watch: &mut dyn Watch, desk: &mut Desk<'_>) {
         for index in (0..self.sweeps.len()).rev() {
             let Some(sweep) = self.sweeps.get_mut(index) else { continue };
             if sweep.tell_at.is_some_and(|at| at <= now.mono) {
@@ -155,7 +170,7 @@ impl Sweeper {
     }
 
     /// The process watched under `id` ended.
-    pub fn on_exit(&mut self, id: u64, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+    pub fn on_exit(&mut self, id: u64, now: Now, leaders: &Leaders, watch: &mut dyn Watch, desk: &mut Desk<'_>) {
         let Some(index) = self.sweeps.iter().position(|sweep| sweep.targets.contains_key(&id)) else { return };
         let Some(sweep) = self.sweeps.get_mut(index) else { return };
         if let Some(target) = sweep.targets.remove(&id)
@@ -189,7 +204,7 @@ impl Sweeper {
     }
 
     /// Looks for processes of the scope and signals new ones; where none is left, the sweep is done.
-    fn advance(&mut self, index: usize, now: Now, leaders: &Leaders, watch: &mut Watch<'_>, desk: &mut Desk<'_>) {
+    fn advance(&mut self, index: usize, now: Now, leaders: &Leaders, watch: &mut dyn Watch, desk: &mut Desk<'_>) {
         loop {
             let Some(sweep) = self.sweeps.get(index) else { return };
             let found = Search {
@@ -232,7 +247,7 @@ enum Signalled {
 }
 
 impl Sweep {
-    fn signal(&mut self, process: Process, now: Now, watch: &mut Watch<'_>, desk: &mut Desk<'_>) -> Signalled {
+    fn signal(&mut self, process: Process, now: Now, watch: &mut dyn Watch, desk: &mut Desk<'_>) -> Signalled {
         let known = self.given_up.contains(&process) || self.targets.values().any(|target| target.process == process);
         if known {
             return Signalled::Settled;
@@ -250,8 +265,8 @@ impl Sweep {
         }
     }
 
-    fn try_signal(&mut self, process: Process, watch: &mut Watch<'_>) -> Result<(), Errno> {
-        let pidfd = pidfd_open(process.pid, PidfdFlags::empty())?;
+    fn try_signal(&mut self, process: Process, watch: &mut dyn Watch) -> Result<(), Errno> {
+        let pidfd = Arc::new(pidfd_open(process.pid, PidfdFlags::empty())?);
         // Still the one that was found: so the descriptor names it, and will name no other.
         if procfs::stat(process.pid).map(|stat| stat.started) != Some(process.started) {
             return Err(Errno::SRCH);
@@ -263,9 +278,7 @@ impl Sweep {
             // One that is stopped takes its TERM only when it goes on. ESRCH: its TERM was quick.
             let _ = pidfd_send_signal(&pidfd, Signal::CONT);
         }
-        let id = *watch.next_id;
-        epoll::add(watch.epoll, &pidfd, (watch.event)(id), epoll::EventFlags::IN)?;
-        *watch.next_id += 1;
+        let id = watch.watch(&pidfd)?;
         self.targets.insert(id, Target { process, pidfd });
         Ok(())
     }
@@ -347,8 +360,9 @@ impl Search<'_> {
             if !seen.insert(pid) {
                 continue;
             }
-            let stat = procfs::stat(pid).filter(|stat| !stat.zombie || procfs::threads(pid) > 1);
-            let Some(stat) = stat else {
+            let stat = procfs::stat(pid);
+            let Some(stat) = stat.filter(|stat| !stat.zombie || procfs::threads(pid) > 1) else {
+                self.reap_of_ours(pid, stat);
                 self.ended.insert(pid);
                 continue;
             };
@@ -356,9 +370,14 @@ impl Search<'_> {
                 _ if inherited => true,
                 Claim::Scope => true,
                 Claim::Other => continue,
-                Claim::Nobody => {
+                Claim::Nobody if self.sweeper.owns_orphans => {
                     self.undecided |= procfs::is_without_environment(pid);
                     false
+                }
+                // Most likely a child of the server's own, with much below it that is not to be searched for every job.
+                Claim::Nobody => {
+                    self.undecided |= procfs::is_between_programs(pid);
+                    continue;
                 }
             };
             if belongs {
@@ -373,12 +392,28 @@ impl Search<'_> {
         found
     }
 
+    /// Reaps an orphan that ended in a group of one of the run's commands; where all orphans are the run's, that is done already.
+    fn reap_of_ours(&self, pid: Pid, stat: Option<procfs::Stat>) {
+        let Some(stat) = stat.filter(|stat| stat.parent == Some(getpid()) && !self.leaders.contains_key(&pid)) else {
+            return;
+        };
+        if self.group(pid, &stat).is_some() {
+            let _ = reap(WaitId::Pid(pid));
+        }
+    }
+
+    /// The job in whose group a process is.
+    fn group(&self, pid: Pid, stat: &procfs::Stat) -> Option<&JobId> {
+        // Who leads a group and is no command of ours has its number from one that is gone.
+        stat.group.filter(|group| *group != pid).and_then(|group| self.sweeper.groups.get(&group))
+    }
+
     /// Whose a process is by what it carries: the tag in its environment, else the group that it was started in.
     fn claim(&self, pid: Pid, stat: &procfs::Stat) -> Claim {
         let run = &self.sweeper.run;
         let tag = procfs::environment_value(pid, TAG);
         let rest = tag.as_deref().and_then(|tag| tag.strip_prefix(run.as_str().as_bytes())?.strip_prefix(b"/"));
-        let group = stat.group.and_then(|group| self.sweeper.groups.get(&group));
+        let group = self.group(pid, stat);
         let job = rest.and_then(|rest| rest.split(|byte| *byte == b'/').next());
         match (self.scope, job.or(group.map(|job| job.as_str().as_bytes()))) {
             (_, None) => Claim::Nobody,

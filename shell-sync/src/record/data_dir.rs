@@ -57,6 +57,21 @@ impl DataDir {
         Ok(home.join("quire").join(directory_name(&canonical(workspace)?)))
     }
 
+    /// Where a server's data is unless it is told: `$XDG_STATE_HOME/quire/server`, with `~/.local/state` as above.
+    pub fn server_default_path() -> Result<PathBuf, RecordError> {
+        Ok(state_home(env::var_os("XDG_STATE_HOME"), env::var_os("HOME"))?.join("quire/server"))
+    }
+
+    /// Where the server's socket is.
+    pub fn socket(&self) -> PathBuf {
+        DataDir::socket_in(&self.path)
+    }
+
+    /// Where the socket of the server of the data directory at `data` is.
+    pub fn socket_in(data: &Path) -> PathBuf {
+        data.join("quire.sock")
+    }
+
     /// Writes the file `workspace`, for people who find the directory.
     fn note_workspace(&self, workspace: &Path) -> Result<(), RecordError> {
         let note = self.path.join("workspace");
@@ -96,6 +111,11 @@ impl DataDir {
     /// Opens the database.
     pub fn open_store(&self) -> Result<Store, StoreError> {
         Store::open(&self.database())
+    }
+
+    /// Whether a server has, or had, this directory: its runs are for it to remove.
+    pub fn is_servers(&self) -> bool {
+        fs::symlink_metadata(self.path.join("server.lock")).is_ok()
     }
 
     /// The files of a run, there or not.

@@ -71,6 +71,15 @@ pub enum RecordError {
         "the job id {0:?} may not name a directory: it has only letters, digits, '-', '_' and '.', and starts with neither '.' nor '-'"
     )]
     JobName(JobId),
+    /// Runs are to be removed from a server's directory as if they were local ones.
+    #[error(
+        "{} is a server's data directory, which keeps all runs: `quire prune --data-dir {}` removes old logs and workspaces \
+         there", path.display(), path.display()
+    )]
+    Servers {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

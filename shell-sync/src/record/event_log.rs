@@ -90,6 +90,14 @@ fn write_whole(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the file at `path` holds a whole line; none that is not there does.
+pub(super) fn has_whole_line(path: &Path) -> Result<bool, RecordError> {
+    match File::open(path).and_then(|mut file| holds_newline(&mut file)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        found => found.map_err(|source| RecordError::read(path, source)),
+    }
+}
+
 fn holds_newline(file: &mut File) -> io::Result<bool> {
     let mut buffer = vec![0; 64 * 1024];
     loop {

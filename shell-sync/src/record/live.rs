@@ -17,7 +17,7 @@ pub struct LiveRecord {
     dir: RunDir,
     log: EventLog,
     /// `--events`: another place for the stream, until it cannot be written.
-    copy: Option<Box<dyn Write>>,
+    copy: Option<Box<dyn Write + Send>>,
     rows: Option<RowWriter>,
     buffer: Vec<u8>,
     ends: Vec<usize>,
@@ -31,7 +31,7 @@ pub struct LiveRecord {
 
 impl LiveRecord {
     /// Writes to `dir` and its event file `log`, then to `copy`, then tells `rows`.
-    pub fn new(dir: RunDir, log: EventLog, copy: Option<Box<dyn Write>>, rows: Option<RowWriter>) -> LiveRecord {
+    pub fn new(dir: RunDir, log: EventLog, copy: Option<Box<dyn Write + Send>>, rows: Option<RowWriter>) -> LiveRecord {
         LiveRecord {
             dir,
             log,

@@ -14,6 +14,7 @@ use quire_core::wire::FailureKind;
 
 use super::data_dir::{DataDir, is_missing};
 use super::error::RecordError;
+use super::event_log::has_whole_line;
 use super::ingest::{BadLine, ingest};
 use super::lock::LockState;
 use super::recover::left_notes;
@@ -110,12 +111,17 @@ impl DataDir {
         rebuilt: &mut Rebuilt,
     ) -> Result<(), RecordError> {
         let files = self.run(run_id)?;
+        // The queue alone knows of a run that never told anything: whether it waits, was cancelled, or could not begin.
+        if bulk.is_queued_and_never_began(run_id)? && !has_whole_line(&files.events())? {
+            return Ok(());
+        }
         bulk.forget_projection(run_id)?;
         // Asked before the stream is read: who dies after this is closed by the next to open the directory.
         let is_dead = matches!(LockState::of(&files.lock())?, LockState::Free);
         match ingest(bulk, run_id, &files.events(), is_dead.then_some(end)) {
             Ok(ingested) => {
                 rebuilt.runs += 1;
+                self.find_removed_logs(bulk, run_id)?;
                 rebuilt.bad_lines.extend(ingested.bad_lines);
             }
             Err(error @ RecordError::Read { .. }) => rebuilt.problems.push(error.to_string()),

@@ -5,6 +5,7 @@
 //! brought from elsewhere is found the same way. Runs that are known need a look only while they are active.
 
 use std::fs;
+use std::io::{self, BufRead as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -86,6 +87,9 @@ impl DataDir {
         let (on_disk, others) = self.list()?;
         self.finish_removals(store, &others)?;
         let mut due = store.active_runs()?;
+        // One that waits as far as its row knows, but began: a server died before the row said so.
+        let begun = |run_id: &RunId| self.run(run_id).is_ok_and(|files| holds_a_line(&files.events()));
+        due.extend(store.pending_runs()?.into_iter().filter(begun));
         for run_id in on_disk {
             if !store.has_run(&run_id)? {
                 due.push(run_id);
@@ -135,6 +139,7 @@ impl DataDir {
         match ingest(bulk, run_id, &files.events(), Some(kind)) {
             Ok(Ingested { has_run_finished, bad_lines, .. }) => {
                 recovered.bad_lines.extend(bad_lines);
+                self.find_removed_logs(bulk, run_id)?;
                 let list = match (has_run_finished, kind) {
                     (true, _) => &mut recovered.caught_up,
                     (false, FailureKind::Record) => &mut recovered.unrecorded,
@@ -171,6 +176,14 @@ impl DataDir {
         }
         Ok(())
     }
+}
+
+/// Whether a stream tells of anything.
+fn holds_a_line(events: &Path) -> bool {
+    fs::File::open(events).is_ok_and(|file| {
+        let mut first = Vec::new();
+        io::BufReader::new(file).read_until(b'\n', &mut first).is_ok() && first.ends_with(b"\n")
+    })
 }
 
 /// Whether something half made is so old that its maker must be dead.

@@ -47,6 +47,9 @@ pub struct Pruned {
 impl DataDir {
     /// Removes what `keep` does not keep; with `dry_run` it only says what would go. `enough` is asked after each removal
     /// whether to stop for now.
+    ///
+    /// # Errors
+    /// Also in a server's data directory, where [`DataDir::prune_logs`] does what is to be done.
     pub fn prune(
         &self,
         store: &mut Store,
@@ -54,6 +57,9 @@ impl DataDir {
         dry_run: bool,
         enough: &dyn Fn() -> bool,
     ) -> Result<Pruned, RecordError> {
+        if self.is_servers() {
+            return Err(RecordError::Servers { path: self.path().to_owned() });
+        }
         let runs = store.runs(&RunFilter::default())?;
         let in_use: BTreeSet<RunId> =
             runs.iter().filter(|run| !has_ended(run)).filter_map(|run| run.row.resumed_from.clone()).collect();
@@ -81,7 +87,7 @@ impl DataDir {
     }
 
     /// What a run's writer does besides: closes dead runs, removes old ones; at least one of these if there is one, more
-    /// only while the run is not waiting.
+    /// only while the run is not waiting. In a server's data directory it removes none.
     pub fn chores(&self, keep: Retention) -> Chores {
         let data = self.clone();
         Box::new(move |store, enough| {
@@ -89,6 +95,9 @@ impl DataDir {
                 Ok(recovered) => recovered.notes(),
                 Err(error) => vec![error.to_string()],
             };
+            if data.is_servers() {
+                return notes;
+            }
             match data.prune(store, &keep, false, enough) {
                 Ok(pruned) => notes.extend(pruned.problems),
                 Err(error) => notes.push(error.to_string()),
@@ -139,7 +148,7 @@ fn has_ended(run: &RunRecord) -> bool {
 }
 
 /// Bytes that a tree takes on disk. What cannot be read counts nothing.
-fn disk_bytes(path: &Path) -> u64 {
+pub fn disk_bytes(path: &Path) -> u64 {
     let Ok(meta) = fs::symlink_metadata(path) else { return 0 };
     let own = meta.blocks().saturating_mul(512);
     if !meta.is_dir() {

@@ -39,7 +39,7 @@ impl RunFiles {
 
     /// The kind of failure with which the run is to be closed if its stream tells no end: what the run itself noted, else that
     /// it died.
-    pub(super) fn end_without_stream(&self) -> FailureKind {
+    pub fn end_without_stream(&self) -> FailureKind {
         RunLock::noted_end(&self.lock()).unwrap_or(FailureKind::Orphaned)
     }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use quire_core::ids::RunId;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params_from_iter};
 
 use super::puts::{INSERT_SH, PUT_SH, next_number, put_batch, put_offset};
 use super::{Batch, Store, StoreError};
@@ -75,6 +76,27 @@ impl Bulk<'_> {
         forget_projection(&self.tx, run_id).map_err(|error| self.failed(error))
     }
 
+    /// Whether a queue entered the run and its stream has told nothing yet.
+    pub fn is_queued_and_never_began(&self, run_id: &RunId) -> Result<bool, StoreError> {
+        self.tx
+            .prepare_cached("SELECT 1 FROM runs WHERE id = ?1 AND started_at_ms IS NULL AND queued_at_ms IS NOT NULL")
+            .and_then(|mut ask| ask.exists([run_id.as_str()]))
+            .map_err(|error| self.failed(error))
+    }
+
+    /// Notes that an ended run, if it had commands, has no logs any more, unless that is noted.
+    pub fn note_logs_removed(&mut self, run_id: &RunId, at_ms: i64) -> Result<(), StoreError> {
+        self.tx
+            .prepare_cached(
+                "UPDATE runs SET logs_removed_at_ms = ?2
+                 WHERE id = ?1 AND logs_removed_at_ms IS NULL AND state NOT IN ('pending', 'active')
+                    AND EXISTS (SELECT 1 FROM sh_events WHERE run_id = ?1)",
+            )
+            .and_then(|mut put| put.execute((run_id.as_str(), at_ms)))
+            .map(drop)
+            .map_err(|error| self.failed(error))
+    }
+
     /// Removes the rows of runs that began and whose id `keep` refuses; returns how many.
     pub fn remove_begun_unless(&mut self, keep: impl Fn(&str) -> bool) -> Result<u64, StoreError> {
         remove_begun_unless(&self.tx, keep).map_err(|error| self.failed(error))
@@ -96,27 +118,52 @@ impl Bulk<'_> {
     }
 }
 
+/// What is not told by the stream, or not by it alone.
+const KEPT: [&str; 18] = [
+    "seq",
+    "repo",
+    "number",
+    "ref_name",
+    "sha",
+    "pushed_at_ms",
+    "queued_at_ms",
+    "owner",
+    "disk_bytes",
+    "origin",
+    "by_whom",
+    "ended_by",
+    "params",
+    "wanted_jobs",
+    "retry_of",
+    "retry_failed",
+    "logs_removed_at_ms",
+    "workspace_kept",
+];
+/// Of those, what the stream tells of a run that no queue entered.
+const TOLD_UNLESS_QUEUED: [&str; 3] = ["ref_name", "sha", "pushed_at_ms"];
+
 /// The row is taken out and put back as queued, since an ended row may not change its state.
 fn forget_projection(conn: &Connection, run_id: &RunId) -> rusqlite::Result<()> {
     let id = run_id.as_str();
-    type Kept = (i64, String, Option<i64>, Option<i64>, Option<String>, Option<i64>);
-    let kept: Option<Kept> = conn
-        .prepare_cached(
-            "SELECT seq, repo, number, queued_at_ms, owner, disk_bytes FROM runs
-             WHERE id = ?1 AND state NOT IN ('pending', 'superseded')",
-        )?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))
+    let columns = KEPT.map(|column| match TOLD_UNLESS_QUEUED.contains(&column) {
+        true => format!("iif(queued_at_ms IS NULL, NULL, {column})"),
+        false => column.to_owned(),
+    });
+    let kept: Option<Vec<Value>> = conn
+        .prepare_cached(&format!(
+            "SELECT {} FROM runs WHERE id = ?1 AND state NOT IN ('pending', 'superseded')",
+            columns.join(", ")
+        ))?
+        .query_row([id], |row| (0..KEPT.len()).map(|column| row.get(column)).collect())
         .optional()?;
-    let Some((seq, repo, number, queued_at_ms, owner, disk_bytes)) = kept else { return Ok(()) };
+    let Some(kept) = kept else { return Ok(()) };
     conn.prepare_cached("DELETE FROM runs WHERE id = ?1")?.execute([id])?;
-    conn.prepare_cached(
-        "INSERT INTO runs (seq, id, repo, number, state, started_at_ms, queued_at_ms, owner, disk_bytes)
-         VALUES (:seq, :id, :repo, :number, 'active', 0, :queued_at_ms, :owner, :disk_bytes)",
-    )?
-    .execute(named_params! {
-        ":seq": seq, ":id": id, ":repo": repo, ":number": number, ":queued_at_ms": queued_at_ms, ":owner": owner,
-        ":disk_bytes": disk_bytes,
-    })?;
+    let places = vec!["?"; KEPT.len()].join(", ");
+    conn.prepare_cached(&format!(
+        "INSERT INTO runs ({}, state, started_at_ms, id) VALUES ({places}, 'active', 0, ?)",
+        KEPT.join(", ")
+    ))?
+    .execute(params_from_iter(kept.into_iter().chain([Value::from(id.to_owned())])))?;
     Ok(())
 }
 

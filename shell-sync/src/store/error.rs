@@ -63,6 +63,25 @@ pub enum StoreError {
         /// What the system says.
         detail: String,
     },
+    /// It is of an older schema, and the copy that is made before it is migrated cannot be made.
+    #[error(
+        "the database {} is to be brought to a newer schema, and cannot be copied to {} before ({detail}): free some space \
+         there or correct its rights", path.display(), copy.display()
+    )]
+    Copy {
+        /// The database.
+        path: PathBuf,
+        /// Where the copy belongs.
+        copy: PathBuf,
+        /// What the system says.
+        detail: String,
+    },
+    /// The thread that writes has stopped, or failed.
+    #[error("the database {} is no longer written: the server is stopping; try again when it is back", path.display())]
+    Stopped {
+        /// The database.
+        path: PathBuf,
+    },
     /// A row breaks a rule of the schema, or a statement is wrong: quire's own fault.
     #[error("the database {} refused a statement ({source}): this is a fault of quire, please report it", path.display())]
     Refused {
@@ -100,7 +119,37 @@ impl StoreError {
             | StoreError::Corrupt { .. }
             | StoreError::ReadOnly { .. }
             | StoreError::CannotOpen { .. }
+            | StoreError::Copy { .. }
+            | StoreError::Stopped { .. }
             | StoreError::Refused { .. } => false,
+        }
+    }
+}
+
+impl StoreError {
+    /// The same again, for each of those whom one failure concerns.
+    pub(super) fn again(&self) -> StoreError {
+        match self {
+            StoreError::Newer { path, found, known } => {
+                StoreError::Newer { path: path.clone(), found: *found, known: *known }
+            }
+            StoreError::Corrupt { path, detail } => StoreError::Corrupt { path: path.clone(), detail: detail.clone() },
+            StoreError::Busy { path } => StoreError::Busy { path: path.clone() },
+            StoreError::Full { path } => StoreError::Full { path: path.clone() },
+            StoreError::ReadOnly { path } => StoreError::ReadOnly { path: path.clone() },
+            StoreError::CannotOpen { path, detail } => {
+                StoreError::CannotOpen { path: path.clone(), detail: detail.clone() }
+            }
+            StoreError::Copy { path, copy, detail } => {
+                StoreError::Copy { path: path.clone(), copy: copy.clone(), detail: detail.clone() }
+            }
+            StoreError::Stopped { path } => StoreError::Stopped { path: path.clone() },
+            StoreError::Refused { path, source } => {
+                let code =
+                    source.sqlite_error().copied().unwrap_or(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR));
+                let again = rusqlite::Error::SqliteFailure(code, Some(source.to_string()));
+                StoreError::Refused { path: path.clone(), source: again }
+            }
         }
     }
 }

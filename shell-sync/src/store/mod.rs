@@ -9,11 +9,16 @@
 mod batch;
 mod bulk;
 mod error;
+mod group_writer;
+mod log_retention;
 mod open;
 mod puts;
 mod queries;
+mod queue;
 mod select;
+mod tokens;
 mod writer;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,10 +28,15 @@ use rusqlite::Connection;
 pub use batch::Batch;
 pub use bulk::{Bulk, Numbering};
 pub use error::{SelectError, StoreError};
+pub use group_writer::{GroupWriter, Pressure};
+pub use log_retention::WithLogs;
 pub(crate) use open::UNBORN;
 pub use puts::NewRun;
 pub use queries::{RunFilter, RunRecord};
+pub use queue::{NotRunRecord, OpenCount, QueuedRun};
+pub use tokens::{Hashed, NewToken, TokenRecord};
 pub use writer::{Chores, Finished, RowWriter};
+pub use writing::Writing;
 
 /// An open database, of the newest schema.
 #[derive(Debug)]

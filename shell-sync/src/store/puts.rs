@@ -4,7 +4,7 @@
 use quire_core::ids::RunId;
 use quire_core::rows::{JobRow, RowCommand, RunRow, RunState, ShRow};
 use quire_core::wire::FailureKind;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::bulk::Numbering;
 use super::{Batch, Store, StoreError};
@@ -26,21 +26,7 @@ impl Store {
     /// Enters an active run and returns its number: the repository's largest so far plus one. A run that is there already
     /// keeps its row and number.
     pub fn reserve_run(&mut self, run: &NewRun) -> Result<u64, StoreError> {
-        let path = self.path.clone();
-        self.transact(|tx| {
-            tx.prepare_cached(
-                "INSERT INTO runs (id, repo, number, state, started_at_ms, owner)
-                 VALUES (:id, :repo, (SELECT coalesce(max(number), 0) + 1 FROM runs WHERE repo = :repo), 'active', :at_ms, :owner)
-                 ON CONFLICT (id) DO NOTHING",
-            )?
-            .execute(named_params! {
-                ":id": run.run_id.as_str(), ":repo": run.repo, ":at_ms": run.at_ms, ":owner": run.owner,
-            })?;
-            let number: i64 =
-                tx.query_row("SELECT number FROM runs WHERE id = ?1", [run.run_id.as_str()], |row| row.get(0))?;
-            Ok(number.unsigned_abs())
-        })
-        .map_err(|error| StoreError::new(&path, error))
+        self.write(|writing| writing.run(|conn| reserve(conn, run)))
     }
 
     /// Puts `rows` of a run and how many bytes of its stream they tell of, in one transaction.
@@ -52,19 +38,13 @@ impl Store {
 
     /// [`Store::apply`] of puts that were gathered before.
     pub fn apply_batch(&mut self, run_id: &RunId, batch: &Batch, stream_offset: u64) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        self.transact(|tx| {
-            put_batch(tx, batch, Numbering::AtOnce, PUT_SH)?;
-            put_offset(tx, run_id, stream_offset)
-        })
-        .map_err(|error| StoreError::new(&path, error))
+        self.write(|writing| writing.apply_batch(run_id, batch, stream_offset))
     }
 
     /// Ends a run whose directory is gone: its open rows are aborted at the largest time that its rows know. Does nothing
     /// to a run that has ended.
     pub fn close_without_stream(&mut self, run_id: &RunId, kind: FailureKind) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        self.transact(|tx| close_rows(tx, run_id, kind)).map_err(|error| StoreError::new(&path, error))
+        self.write(|writing| writing.close_without_stream(run_id, kind))
     }
 
     /// Removes a run's rows.
@@ -77,23 +57,26 @@ impl Store {
 
     /// Notes how many bytes a run's directory takes.
     pub fn note_disk_bytes(&mut self, run_id: &RunId, bytes: u64) -> Result<(), StoreError> {
-        self.conn
-            .prepare_cached("UPDATE runs SET disk_bytes = ?2 WHERE id = ?1")
-            .and_then(|mut put| put.execute((run_id.as_str(), column(bytes))))
-            .map(drop)
-            .map_err(|error| self.failed(error))
-    }
-
-    fn transact<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let answer = work(&tx)?;
-        tx.commit()?;
-        Ok(answer)
+        self.write(|writing| writing.note_disk_bytes(run_id, bytes))
     }
 }
 
+fn reserve(conn: &Connection, run: &NewRun) -> rusqlite::Result<u64> {
+    conn.prepare_cached(
+        "INSERT INTO runs (id, repo, number, state, started_at_ms, owner)
+         VALUES (:id, :repo, (SELECT coalesce(max(number), 0) + 1 FROM runs WHERE repo = :repo), 'active', :at_ms, :owner)
+         ON CONFLICT (id) DO NOTHING",
+    )?
+    .execute(named_params! {
+        ":id": run.run_id.as_str(), ":repo": run.repo, ":at_ms": run.at_ms, ":owner": run.owner,
+    })?;
+    let number: i64 =
+        conn.query_row("SELECT number FROM runs WHERE id = ?1", [run.run_id.as_str()], |row| row.get(0))?;
+    Ok(number.unsigned_abs())
+}
+
 /// SQLite's integers are signed; no count of ours comes near the limit.
-fn column(count: u64) -> i64 {
+pub(super) fn column(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
@@ -279,13 +262,20 @@ fn put_sh(put: &mut rusqlite::Statement<'_>, command: &ShRow) -> rusqlite::Resul
     Ok(())
 }
 
-fn close_rows(conn: &Connection, run_id: &RunId, kind: FailureKind) -> rusqlite::Result<()> {
+/// Ends an open run for its stream's sake or without one: `error` for people, and not before `at_ms`. Whether it was open.
+pub(super) fn close_rows(
+    conn: &Connection,
+    run_id: &RunId,
+    kind: FailureKind,
+    error: Option<&str>,
+    at_ms: i64,
+) -> rusqlite::Result<bool> {
     let id = run_id.as_str();
     let is_open = conn.prepare("SELECT 1 FROM runs WHERE id = ?1 AND state IN ('pending', 'active')")?.exists([id])?;
     if !is_open {
-        return Ok(());
+        return Ok(false);
     }
-    let at_ms: i64 = conn.query_row(
+    let known_ms: i64 = conn.query_row(
         "SELECT max(
             coalesce((SELECT max(started_at_ms) FROM sh_events WHERE run_id = ?1), 0),
             coalesce((SELECT max(finished_at_ms) FROM sh_events WHERE run_id = ?1), 0),
@@ -295,6 +285,7 @@ fn close_rows(conn: &Connection, run_id: &RunId, kind: FailureKind) -> rusqlite:
         [id],
         |row| row.get(0),
     )?;
+    let at_ms = at_ms.max(known_ms);
     conn.execute(
         "UPDATE sh_events SET finished_at_ms = ?2, cause = 'crash' WHERE run_id = ?1 AND finished_at_ms IS NULL",
         (id, at_ms),
@@ -304,8 +295,8 @@ fn close_rows(conn: &Connection, run_id: &RunId, kind: FailureKind) -> rusqlite:
         (id, at_ms),
     )?;
     conn.execute(
-        "UPDATE runs SET state = 'failed', failure_kind = ?3, finished_at_ms = ?2 WHERE id = ?1",
-        (id, at_ms, kind.as_str()),
+        "UPDATE runs SET state = 'failed', failure_kind = ?3, finished_at_ms = ?2, error = coalesce(?4, error) WHERE id = ?1",
+        (id, at_ms, kind.as_str(), error),
     )?;
-    Ok(())
+    Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Everything that reads rows. Runs come newest first: in the order in which the database learned of them.
 
-use quire_core::ids::{JobId, RunId};
+use quire_core::ids::{JobId, RunId, ShId};
 use quire_core::rows::{JobRow, JobState, RunRow, RunState, ShRow};
 use quire_core::wire::FailureKind;
 use rusqlite::types::{Type, Value};
@@ -21,6 +21,18 @@ pub struct RunRecord {
     pub stream_offset: u64,
     /// Bytes of its directory; counted once after its end.
     pub disk_bytes: Option<u64>,
+    /// Why it came to be: `push`, `trigger` or `retry`; `None` for a run that no server queued.
+    pub origin: Option<String>,
+    /// Who caused it, for people.
+    pub by_whom: Option<String>,
+    /// Who ended it, or which run took its place, for people.
+    pub ended_by: Option<String>,
+    /// The ended run that somebody wanted again.
+    pub retry_of: Option<RunId>,
+    /// When its logs, workspace and artifacts were removed, Unix milliseconds.
+    pub logs_removed_at_ms: Option<i64>,
+    /// Whether its directory still holds the workspace that it ended with.
+    pub workspace_kept: bool,
     /// Its place in the order of runs: what [`RunFilter::before`] takes.
     pub seq: i64,
 }
@@ -40,15 +52,35 @@ pub struct RunFilter {
     pub limit: Option<u32>,
 }
 
-const RUN_COLUMNS: &str = "seq, id, repo, number, ref_name, sha, pushed_at_ms, executor, version, resumed_from, state, \
-     failure_kind, error, queued_at_ms, started_at_ms, finished_at_ms, fingerprint, owner, stream_offset, disk_bytes";
+pub(super) const RUN_COLUMNS: &str = "seq, id, repo, number, ref_name, sha, pushed_at_ms, executor, version, resumed_from, state, \
+     failure_kind, error, queued_at_ms, started_at_ms, finished_at_ms, fingerprint, owner, stream_offset, disk_bytes, \
+     origin, by_whom, ended_by, retry_of, logs_removed_at_ms, workspace_kept";
 
 impl Store {
     /// The runs that `filter` names, newest first.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
-        let (sql, values) = listing(filter);
-        let values: Vec<(&str, &dyn ToSql)> = values.iter().map(|(name, value)| (*name, value as &dyn ToSql)).collect();
-        self.run_records(&sql, values.as_slice())
+        self.listed(RUN_COLUMNS, filter, run_record)
+    }
+
+    /// The runs that `filter` names of any of `repos`, newest first; [`RunFilter::repo`] is not looked at.
+    pub fn runs_of_repos(&self, repos: &[String], filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
+        // Places alone first: those an index tells, where a row would be read from anywhere.
+        let mut places: Vec<i64> = Vec::new();
+        for repo in repos {
+            let of_repo = RunFilter { repo: Some(repo.clone()), ..filter.clone() };
+            places.append(&mut self.listed("seq", &of_repo, |row| row.get(0))?);
+        }
+        places.sort_unstable_by_key(|seq| std::cmp::Reverse(*seq));
+        places.dedup();
+        if let Some(limit) = filter.limit {
+            places.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE seq = ?1");
+        let mut found = Vec::with_capacity(places.len());
+        for seq in places {
+            found.append(&mut self.run_records(&sql, [seq])?);
+        }
+        Ok(found)
     }
 
     /// One run.
@@ -81,9 +113,26 @@ impl Store {
         )
     }
 
+    /// One command.
+    pub fn command(&self, run_id: &RunId, sh: &ShId) -> Result<Option<ShRow>, StoreError> {
+        let mut found = self.rows(
+            "SELECT run_id, job_id, n, started_at_ms, finished_at_ms, exit_code, cmd, attempt, signal, cause, error, no_eol,
+                    masked, truncated, detached, replayed
+             FROM sh_events WHERE run_id = ?1 AND job_id = ?2 AND n = ?3",
+            (run_id.as_str(), sh.job.as_str(), sh.n),
+            sh_row,
+        )?;
+        Ok(found.pop())
+    }
+
     /// The ids of the runs that are active: those that someone drives, or drove until it died.
     pub fn active_runs(&self) -> Result<Vec<RunId>, StoreError> {
         self.rows("SELECT id FROM runs WHERE state = 'active' ORDER BY seq", [], |row| run_id(row, 0))
+    }
+
+    /// The ids of the runs that wait, in the order in which they were queued.
+    pub fn pending_runs(&self) -> Result<Vec<RunId>, StoreError> {
+        self.rows("SELECT id FROM runs WHERE state = 'pending' ORDER BY seq", [], |row| run_id(row, 0))
     }
 
     /// The ids of all runs, ordered by id.
@@ -119,11 +168,22 @@ impl Store {
             .map_err(|error| self.failed(error))
     }
 
-    fn run_records(&self, sql: &str, values: impl Params) -> Result<Vec<RunRecord>, StoreError> {
+    fn listed<T>(
+        &self,
+        columns: &str,
+        filter: &RunFilter,
+        map: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (sql, values) = listing(columns, filter);
+        let values: Vec<(&str, &dyn ToSql)> = values.iter().map(|(name, value)| (*name, value as &dyn ToSql)).collect();
+        self.rows(&sql, values.as_slice(), map)
+    }
+
+    pub(super) fn run_records(&self, sql: &str, values: impl Params) -> Result<Vec<RunRecord>, StoreError> {
         self.rows(sql, values, run_record)
     }
 
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         sql: &str,
         values: impl Params,
@@ -136,8 +196,8 @@ impl Store {
 
 /// The statement that lists runs, and its values. Only what is asked for becomes a condition: one that is always true would
 /// keep SQLite from the index.
-fn listing(filter: &RunFilter) -> (String, Vec<(&'static str, Value)>) {
-    let mut sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE seq < :before");
+fn listing(columns: &str, filter: &RunFilter) -> (String, Vec<(&'static str, Value)>) {
+    let mut sql = format!("SELECT {columns} FROM runs WHERE seq < :before");
     let mut values = vec![
         (":before", Value::from(filter.before.unwrap_or(i64::MAX))),
         (":limit", Value::from(filter.limit.map_or(-1, i64::from))),
@@ -184,6 +244,12 @@ fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         owner: row.get(17)?,
         stream_offset: unsigned(row.get(18)?),
         disk_bytes: row.get::<_, Option<i64>>(19)?.map(unsigned),
+        origin: row.get(20)?,
+        by_whom: row.get(21)?,
+        ended_by: row.get(22)?,
+        retry_of: row.get::<_, Option<String>>(23)?.map(|id| RunId::new(&id)),
+        logs_removed_at_ms: row.get(24)?,
+        workspace_kept: row.get::<_, Option<bool>>(25)?.unwrap_or(false),
     })
 }
 
@@ -228,7 +294,7 @@ fn sh_row(row: &Row<'_>) -> rusqlite::Result<ShRow> {
     })
 }
 
-fn run_id(row: &Row<'_>, column: usize) -> rusqlite::Result<RunId> {
+pub(super) fn run_id(row: &Row<'_>, column: usize) -> rusqlite::Result<RunId> {
     Ok(RunId::new(row.get_ref(column)?.as_str()?))
 }
 
@@ -237,7 +303,7 @@ fn job_id(row: &Row<'_>, column: usize) -> rusqlite::Result<JobId> {
 }
 
 /// The schema's CHECKs allow only words that this version knows; another one means that someone changed the schema.
-fn word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, format!("unknown word {text:?}").into())
@@ -252,21 +318,36 @@ fn optional_word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option
 mod tests {
     use super::*;
 
+    /// With the index that has all of it: another one would be walked past all runs that a part of the filter leaves out.
     #[test]
-    fn every_list_of_runs_walks_an_index_and_sorts_nothing() {
+    fn every_list_of_runs_walks_its_own_index_and_sorts_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("quire.db")).unwrap();
         let some = || Some("x".to_owned());
-        for mask in 0..8 {
+        for (mask, index) in [
+            "INTEGER PRIMARY KEY (rowid<?)",
+            "INDEX runs_by_repo (repo=? AND rowid<?)",
+            "INDEX runs_by_ref (ref_name=? AND rowid<?)",
+            "INDEX runs_by_repo_ref (repo=? AND ref_name=? AND rowid<?)",
+            "INDEX runs_by_state (state=? AND rowid<?)",
+            "INDEX runs_by_repo_state (repo=? AND state=? AND rowid<?)",
+            "INDEX runs_by_ref_state (ref_name=? AND state=? AND rowid<?)",
+            "INDEX runs_by_repo_ref_state (repo=? AND ref_name=? AND state=? AND rowid<?)",
+        ]
+        .iter()
+        .enumerate()
+        {
             let filter = RunFilter {
                 repo: (mask & 1 != 0).then(some).flatten(),
                 ref_name: (mask & 2 != 0).then(some).flatten(),
                 state: (mask & 4 != 0).then_some(RunState::Failed),
                 ..RunFilter::default()
             };
-            let (sql, _) = listing(&filter);
-            let plan = plan(&store, &sql);
-            assert!(plan.starts_with("SEARCH runs USING") && !plan.contains('\n'), "{filter:?}: {plan}");
+            let (sql, _) = listing(RUN_COLUMNS, &filter);
+            assert_eq!(plan(&store, &sql), format!("SEARCH runs USING {index}"), "{filter:?}");
+            let (sql, _) = listing("seq", &filter);
+            let index = index.replacen("INDEX", "COVERING INDEX", usize::from(mask != 0));
+            assert_eq!(plan(&store, &sql), format!("SEARCH runs USING {index}"), "{filter:?}");
         }
         for condition in ["number = ?1", "id >= ?1 AND id < ?2", "sha = ?1"] {
             let plan = plan(&store, &format!("SELECT repo FROM runs WHERE {condition} ORDER BY +seq DESC LIMIT 10"));

@@ -19,7 +19,7 @@ impl Store {
     /// The run that `text` means: at most 6 digits are a number; else `last`, `last-failed`, a whole id, a prefix of 8 or
     /// more of an id, or of 7 or more of a commit (its newest run).
     pub fn select(&self, text: &str) -> Result<RunId, SelectError> {
-        let mut matches = self.matches(text)?;
+        let mut matches = self.matching(text, None)?;
         let found = matches.pop();
         match found {
             Some(run) if matches.is_empty() => Ok(run.row.run_id),
@@ -40,17 +40,20 @@ impl Store {
         }
     }
 
-    fn matches(&self, text: &str) -> Result<Vec<RunRecord>, StoreError> {
-        if let Some(number) = number(text) {
-            return self.runs_where("number = ?1", [number], LISTED);
+    /// The runs that `text` may mean, [`Store::select`]'s way, of one repository or of all; at most ten.
+    pub fn matching(&self, text: &str, repo: Option<&str>) -> Result<Vec<RunRecord>, StoreError> {
+        let newest = |state| RunFilter { repo: repo.map(str::to_owned), state, limit: Some(1), ..RunFilter::default() };
+        let mut found = match (number(text), repo, text) {
+            (Some(number), Some(repo), _) => self.runs_where("repo = ?1 AND number = ?2", (repo, number), LISTED)?,
+            (Some(number), None, _) => self.runs_where("number = ?1", [number], LISTED)?,
+            (None, _, "last") => self.runs(&newest(None))?,
+            (None, _, "last-failed") => self.runs(&newest(Some(RunState::Failed)))?,
+            (None, _, _) => self.prefixed(text)?,
+        };
+        if let Some(repo) = repo {
+            found.retain(|run| run.row.repo.as_deref() == Some(repo));
         }
-        match text {
-            "last" => self.runs(&RunFilter { limit: Some(1), ..RunFilter::default() }),
-            "last-failed" => {
-                self.runs(&RunFilter { limit: Some(1), state: Some(RunState::Failed), ..RunFilter::default() })
-            }
-            _ => self.prefixed(text),
-        }
+        Ok(found)
     }
 
     fn prefixed(&self, text: &str) -> Result<Vec<RunRecord>, StoreError> {

@@ -190,7 +190,10 @@ fn foreign_owner(pipeline: &Path) -> Option<u32> {
 }
 
 /// Reads at most `limit` bytes of an open file; a longer one is an error for people.
-fn read_bounded(file: fs::File, limit: u64) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// Why it cannot be read, in a sentence.
+pub fn read_bounded(file: fs::File, limit: u64) -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(|error| sentence(&error))?;
     if content.len() as u64 > limit {
@@ -200,7 +203,7 @@ fn read_bounded(file: fs::File, limit: u64) -> Result<Vec<u8>, String> {
 }
 
 /// An error of the machine as people say it, without "(os error 2)".
-fn sentence(error: &io::Error) -> String {
+pub fn sentence(error: &io::Error) -> String {
     if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP) {
         return "its symlinks lead in a circle".to_owned();
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use quire_ci::process::Strays;
 use quire_core::engine::{Input, Output, Scope};
 
 use crate::support::{Script, World, alone, command_of, job, lives, shell};
@@ -146,4 +147,23 @@ fn where_nothing_is_left_a_sweep_is_done_at_once() {
     let expected: Vec<Input> = scopes.into_iter().map(|scope| Input::Swept { scope }).collect();
     assert_eq!(run.facts, expected);
     assert_eq!(world.notices, [] as [&str; 0]);
+}
+
+#[test]
+fn a_stray_that_has_ended_is_reaped_at_the_second_look() {
+    let _turn = alone();
+    let mut world = World::new();
+    world.setup.owns_orphans = false;
+    let text = daemon("env -i PATH=$PATH", "pid").replace("sleep 1000", "sleep 0.1");
+    world.run([shell(1, &text)]);
+    let is_there = |pid: &str| std::path::Path::new(&format!("/proc/{}", pid.trim())).exists();
+    let pid = pid(&world, "pid");
+    while lives(&pid) {
+        std::thread::yield_now();
+    }
+    let mut strays = Strays::default();
+    strays.reap();
+    assert!(is_there(&pid), "whose child it is may be about to ask");
+    strays.reap();
+    assert!(!is_there(&pid));
 }

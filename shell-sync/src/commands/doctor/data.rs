@@ -167,7 +167,7 @@ mod tests {
         let findings = look(&context(top.path().to_owned()), None);
         assert_eq!(
             (level(&findings), findings.last().unwrap().what.as_str()),
-            (Some(Level::Ok), "database: 0 runs, schema 1")
+            (Some(Level::Ok), "database: 0 runs, schema 2")
         );
         for name in ["quire.db", "quire.db-wal", "quire.db-shm"] {
             let _ = fs::remove_file(top.path().join(name));
