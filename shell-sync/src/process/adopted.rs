@@ -15,6 +15,9 @@ use crate::record::Holder;
 /// the run's lock, nothing else tells whose it is.
 pub const DRIVES: &str = "QUIRE_DRIVES";
 
+/// Most looks while some process is just being given a new program: a moment later it may show whose it is.
+const UNDECIDED_LOOKS: u32 = 200;
+
 /// One process and no other, whatever becomes of its number.
 #[derive(Debug)]
 pub struct Adopted {
@@ -76,13 +79,23 @@ pub fn drivers(runs: &BTreeSet<RunId>) -> BTreeMap<RunId, Adopted> {
     if runs.is_empty() {
         return found;
     }
-    for pid in procfs::processes() {
-        let Some(run_id) = procfs::environment_value(pid, DRIVES) else { continue };
-        let run_id = RunId::new(&String::from_utf8_lossy(&run_id));
-        let Some(stat) = procfs::stat(pid).filter(|stat| runs.contains(&run_id) && !stat.zombie) else { continue };
-        if let Ok(Some(adopted)) = Adopted::of_pid(pid, stat.started) {
-            found.insert(run_id, adopted);
+    for _ in 0..UNDECIDED_LOOKS {
+        let mut undecided = false;
+        for pid in procfs::processes() {
+            let Some(run_id) = procfs::environment_value(pid, DRIVES) else {
+                undecided |= procfs::is_between_programs(pid);
+                continue;
+            };
+            let run_id = RunId::new(&String::from_utf8_lossy(&run_id));
+            let Some(stat) = procfs::stat(pid).filter(|stat| runs.contains(&run_id) && !stat.zombie) else { continue };
+            if let Ok(Some(adopted)) = Adopted::of_pid(pid, stat.started) {
+                found.insert(run_id, adopted);
+            }
         }
+        if !undecided {
+            break;
+        }
+        std::thread::yield_now();
     }
     found
 }
