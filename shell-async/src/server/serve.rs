@@ -92,7 +92,7 @@ pub fn serve(data: &Path, args: ServeArgs) -> Result<Exit, CliError> {
         drop(closing);
         web.await;
         drop(owner);
-        keeping::remove_socket(&app.data.path().join("quire.sock"));
+        keeping::remove_socket(&app.data.socket());
         app.stop_writing();
         Ok(Exit::Complete)
     })
@@ -139,7 +139,7 @@ fn listen(config: &mut ServerConfig, data: &DataDir) -> Result<Vec<Listener>, Cl
     })?;
     // With port 0 the kernel chose one.
     config.listen = tcp.local_addr().map_err(|error| cannot(&address, error))?.to_string();
-    let path = data.path().join("quire.sock");
+    let path = data.socket();
     // The lock is ours: whoever listened here is gone.
     keeping::remove_socket(&path);
     let unix = UnixListener::bind(&path).map_err(|error| cannot(&path.display(), error))?;
