@@ -10,8 +10,9 @@ use quire_core::ids::RunId;
 use super::data_dir::{DataDir, is_missing};
 use super::error::RecordError;
 use super::lock::{Claim, LockState, RunLock};
-use super::retention::{disk_bytes, remove_tree};
+use super::retention::disk_bytes;
 use super::run_files::RunFiles;
+use crate::git::remove_tree;
 use crate::store::{Bulk, Store, WithLogs};
 
 /// Runs asked for at a time.

@@ -16,9 +16,10 @@ use super::data_dir::{DATABASE, DataDir};
 use super::error::RecordError;
 use super::ingest::{BadLine, Ingested, ingest};
 use super::lock::{Claim, RunLock};
-use super::retention::{GONE, remove_tree};
+use super::retention::GONE;
 use super::run_dir::UNBORN;
 use super::run_files::names;
+use crate::git::remove_tree;
 use crate::process::{LeftBehind, end_left_behind};
 use crate::store::{self, Bulk, Numbering, Store};
 

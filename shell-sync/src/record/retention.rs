@@ -1,9 +1,8 @@
 //! Retention: the last runs are kept, up to a number and a size; older ones go, directory and rows.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use quire_core::ids::RunId;
@@ -12,6 +11,7 @@ use quire_core::rows::RunState;
 use super::data_dir::{DataDir, is_missing};
 use super::error::RecordError;
 use super::lock::{Claim, RunLock};
+use crate::git::remove_tree;
 use crate::store::{Chores, RunFilter, RunRecord, Store};
 
 /// Begins the name of a run directory that is being removed.
@@ -156,26 +156,4 @@ pub fn disk_bytes(path: &Path) -> u64 {
     }
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.fold(own, |sum, entry| sum.saturating_add(disk_bytes(&entry.path())))
-}
-
-/// Removes a tree, also one with directories that their owner may not write (module caches).
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path)?;
-            fs::remove_dir_all(path)
-        }
-        Err(error) if is_missing(&error) => Ok(()),
-        done => done,
-    }
-}
-
-fn make_writable(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() {
-        fs::set_permissions(path, Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(path)? {
-            make_writable(&entry?.path())?;
-        }
-    }
-    Ok(())
 }
