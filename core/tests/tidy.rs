@@ -27,6 +27,7 @@ const CORE_DEPENDENCIES: &[&str] = &[
     "serde_path_to_error",
     "sha2",
     "thiserror",
+    "unicode-width",
 ];
 
 /// Licences that let anyone do anything but complain.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use quire_fuzz::replay::files;
-use quire_fuzz::targets::{cri, decode, pairing, pipeline, queue, redact};
+use quire_fuzz::targets::{cri, decode, log, pairing, pipeline, queue, redact};
 
 /// Fewest files of a corpus.
 const FEWEST: usize = 12;
@@ -17,6 +17,7 @@ type Property = fn(&[u8]);
 const TARGETS: &[(&str, Property)] = &[
     ("cri", cri::run),
     ("decode", decode::run),
+    ("log", log::run),
     ("pairing", pairing::run),
     ("pipeline", pipeline::run),
     ("queue", queue::run),
@@ -74,6 +75,11 @@ fn cri_replays() {
 #[test]
 fn decode_replays() {
     replay("decode");
+}
+
+#[test]
+fn log_replays() {
+    replay("log");
 }
 
 #[test]

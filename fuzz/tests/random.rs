@@ -52,6 +52,11 @@ quickcheck! {
         true
     }
 
+    fn log(bytes: Bytes) -> bool {
+        quire_fuzz::targets::log::run(&bytes.0);
+        true
+    }
+
     fn queue(bytes: Bytes) -> bool {
         quire_fuzz::targets::queue::run(&bytes.0);
         true

@@ -145,10 +145,6 @@ fn server_asks(store: &Store) {
         let found = store.run(&run_id).and_then(|_| store.jobs(&run_id)).and_then(|_| store.commands(&run_id, None));
         assert_eq!(found.expect("it answers").len(), 10);
     });
-    ask("a run by its number", REQUESTS, &mut |random| {
-        let number = random.below(RUNS) + 1;
-        drop(store.run_by_number(&repo(0), number).expect("it answers"));
-    });
     ask("50 runs of any of 20 repositories", 100, &mut |_| {
         let filter = RunFilter { limit: Some(50), ..RunFilter::default() };
         drop(store.runs_of_repos(&repos, &filter).expect("it answers"));
@@ -156,15 +152,20 @@ fn server_asks(store: &Store) {
     ask("newest ended of a branch", REQUESTS, &mut |random| {
         drop(store.newest_ended(&repo(random.below(REPOS)), &branch(random.below(10))).expect("it answers"));
     });
-    ask("last failed of a branch", REQUESTS, &mut |random| {
-        drop(
-            store.last_failed_of_ref(&repo(random.below(REPOS)), Some(&branch(random.below(10)))).expect("it answers"),
-        );
-    });
     ask("whether a repository has runs", REQUESTS, &mut |random| {
         store.repo_has_runs(&repo(random.below(REPOS + 1))).expect("it answers");
     });
-    ask("counts by repository", 100, &mut |_| drop(store.open_counts().expect("it answers")));
+    let all: Vec<(String, Option<String>)> = (0..REPOS).map(|n| (repo(n), Some(branch(0)))).collect();
+    ask("the overview of all repositories", 100, &mut |_| {
+        assert_eq!(store.overview(&all).expect("it answers").len(), all.len());
+    });
+    ask("the names of all repositories", 100, &mut |_| drop(store.recorded_repos().expect("it answers")));
+    ask("50 runs of a branch with their jobs", 100, &mut |random| {
+        let (repo, ref_name) = (Some(repo(random.below(REPOS))), Some(branch(random.below(10))));
+        let filter = RunFilter { repo, ref_name, limit: Some(50), ..RunFilter::default() };
+        drop(store.runs_with_jobs(&filter).expect("it answers"));
+    });
+    ask("the pulse", REQUESTS, &mut |_| drop(store.pulse().expect("it answers")));
     ask("all that is not over (400)", 100, &mut |_| drop(store.open_runs().expect("it answers")));
     ask("retention: the oldest 500 with logs", 100, &mut |_| drop(store.with_logs(None, 500).expect("it answers")));
     ask("retention: the size of all logs", 10, &mut |_| {

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use quire_ci::git::{
-    Asker, Checkout, GitError, Revision, Subject, checkout_bare, default_branch, head, is_bare_repository,
-    move_checkout, resolve_bare, subject_author, tips,
+    Asker, Checkout, FileChange, GitError, Revision, Subject, changes, checkout_bare, default_branch, head,
+    is_bare_repository, move_checkout, resolve_bare, subjects, tips,
 };
 use quire_core::queue::Tip;
 use tempfile::TempDir;
@@ -22,6 +23,7 @@ fn git(folder: &Path, args: &[&str]) -> String {
         .args(["-c", "protocol.file.allow=always", "-c", "safe.directory=*"])
         .args(args)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_COMMITTER_DATE", "1750000000 +0200")
         .current_dir(folder)
         .output()
         .unwrap();
@@ -351,10 +353,106 @@ fn revisions_are_resolved() {
     for rev in ["gone", "--all", "main:a", ""] {
         assert_eq!(resolve_bare(&world.bare, rev), Err(GitError::UnknownRevision(rev.to_owned())));
     }
-    let known = Subject { subject: "Grüße an alle".to_owned(), author: "Ann Ö".to_owned() };
-    assert_eq!(subject_author(&world.bare, &first), Ok(known));
-    assert_eq!(subject_author(&world.bare, "--all"), Err(GitError::UnknownRevision("--all".to_owned())));
+    let known = subject("Grüße an alle");
+    let asked = [first.clone(), "--all".to_owned()];
+    assert_eq!(subjects(&world.bare, &asked), Ok(BTreeMap::from([(first.clone(), known)])));
     assert!(is_bare_repository(&world.bare) && !is_bare_repository(&world.tree) && !is_bare_repository(&world.root));
+}
+
+fn subject(subject: &str) -> Subject {
+    Subject { subject: subject.to_owned(), author: "Ann Ö".to_owned(), at_ms: 1_750_000_000_000 }
+}
+
+#[test]
+fn many_commits_are_told_of_at_once() {
+    let world = World::new();
+    assert_eq!(subjects(&world.bare, &["a".repeat(40)]).unwrap(), [].into());
+    let first = world.commit(&[("a", "x")], "Grüße\nan alle\n\nund mehr");
+    let second = world.commit(&[("a", "y")], "second");
+    world.commit(&[("a", "z")], "nobody asks");
+    git(&world.tree, &["config", "i18n.commitEncoding", "ISO-8859-1"]);
+    fs::write(world.tree.join("message"), b"caf\xe9\n").unwrap();
+    git(&world.tree, &["commit", "-q", "--allow-empty", "-F", "message"]);
+    world.push();
+    let latin = git(&world.tree, &["rev-parse", "HEAD"]);
+    let blob = git(&world.tree, &["rev-parse", "HEAD:a"]);
+    git(&world.tree, &["tag", "-a", "-m", "x", "v1", &first]);
+    let tag = git(&world.tree, &["rev-parse", "v1"]);
+    // What its owner likes to see of commits is not for us.
+    for (name, value) in [("log.showSignature", "true"), ("format.pretty", "fuller"), ("log.decorate", "full")] {
+        git(&world.bare, &["config", name, value]);
+    }
+    let gone = "b".repeat(40);
+    let asked = [&first, "--all", "main", &gone, &second.to_uppercase(), &latin, &first, &blob, &tag, ""];
+    let told = subjects(&world.bare, &asked.map(str::to_owned)).unwrap();
+    // The name came in UTF-8, whatever the commit says.
+    let cafe = Subject { author: "Ann Ã\u{96}".to_owned(), ..subject("café") };
+    let expected = [(first, subject("Grüße an alle")), (second, subject("second")), (latin, cafe)];
+    assert_eq!(told, expected.into());
+    for nothing in [&[][..], &[gone], &["--all".to_owned()]] {
+        assert_eq!(subjects(&world.bare, nothing).unwrap(), [].into());
+    }
+    assert!(subjects(&world.root, &["a".repeat(40)]).is_err());
+}
+
+#[test]
+fn what_came_between_two_commits_is_told() {
+    let world = World::new();
+    let first = world.commit(&[("a", "1\n2\n3\n"), ("gone", "x\n"), ("moves", "same\n")], "first");
+    let second = world.commit(&[("a", "1\n2\n"), ("b ü\t", "new\n")], "second");
+    git(&world.tree, &["rm", "-q", "gone"]);
+    git(&world.tree, &["mv", "moves", "moved"]);
+    let third = world.commit(&[("bin", "\0\u{1}"), ("a", "1\n2\n9\n")], "third");
+    let file = |path: &str, added, removed| FileChange { path: path.to_owned(), added, removed };
+
+    let told = changes(&world.bare, &first[..8], &third.to_uppercase(), 10).unwrap();
+    assert_eq!(
+        (&told.from, &told.to, told.more, told.files_more, told.is_ancestor),
+        (&first, &third, false, false, true)
+    );
+    let commits: Vec<_> = told.commits.into_iter().map(|commit| (commit.sha, commit.subject)).collect();
+    assert_eq!(commits, [(third.clone(), subject("third")), (second.clone(), subject("second"))]);
+    let expected = [
+        file("a", Some(1), Some(1)),
+        file("b ü\t", Some(1), Some(0)),
+        file("bin", None, None),
+        file("gone", Some(0), Some(1)),
+        file("moved", Some(1), Some(0)),
+        file("moves", Some(0), Some(1)),
+    ];
+    assert_eq!(told.files, expected);
+
+    let told = changes(&world.bare, &first, &third, 1).unwrap();
+    assert_eq!((told.commits.len(), told.more), (1, true));
+    let told = changes(&world.bare, &second, &second, 1).unwrap();
+    assert_eq!((told.commits.len(), told.files.len(), told.more, told.is_ancestor), (0, 0, false, true));
+
+    // Rewound: nothing is new of commits, but files are as they were.
+    let told = changes(&world.bare, &third, &second, 10).unwrap();
+    assert_eq!((told.commits.len(), told.is_ancestor, told.files.len()), (0, false, 5));
+    // And gone another way.
+    git(&world.tree, &["checkout", "-q", "-b", "other", &first]);
+    let many: Vec<(String, String)> = (0..501).map(|n| (format!("many/{n:03}"), "x\n".to_owned())).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let other = world.commit(&many, "other");
+    let told = changes(&world.bare, &second, &other, 10).unwrap();
+    assert_eq!((told.commits.len(), told.is_ancestor), (1, false));
+    assert_eq!((told.files.len(), told.files_more), (500, true));
+
+    // Ids of commits, and nothing else.
+    let hex = "abcd1234";
+    git(&world.bare, &["branch", hex, &third]);
+    let blob = git(&world.tree, &["rev-parse", "HEAD:a"]);
+    git(&world.tree, &["tag", "-a", "-m", "x", "v1", &first]);
+    world.push();
+    let tag = git(&world.tree, &["rev-parse", "v1"]);
+    for wrong in
+        ["main", "--all", "HEAD", "", &first[..3], &"b".repeat(40), &"b".repeat(41), hex, &blob, &tag, "main..other"]
+    {
+        let unknown = GitError::UnknownRevision(wrong.to_owned());
+        assert_eq!(changes(&world.bare, wrong, &third, 1), Err(unknown.clone()), "{wrong}");
+        assert_eq!(changes(&world.bare, &third, wrong, 1), Err(unknown), "{wrong}");
+    }
 }
 
 #[test]
@@ -373,5 +471,7 @@ fn another_users_repository_is_no_different() {
     assert_eq!(git(&made.top, &["log", "--format=%s"]), "first");
     assert_eq!(tips(&world.bare, &[("refs/heads/main", &sha)]).unwrap(), [Tip::Pipeline { sha: sha.clone() }]);
     assert_eq!(resolve_bare(&world.bare, "main").unwrap().sha, sha);
-    assert_eq!(subject_author(&world.bare, &sha).unwrap().subject, "first");
+    assert_eq!(subjects(&world.bare, std::slice::from_ref(&sha)).unwrap()[&sha].subject, "first");
+    assert_eq!(subjects(&world.bare, std::slice::from_ref(&sha)).unwrap(), [(sha.clone(), subject("first"))].into());
+    assert!(changes(&world.bare, &sha, &sha, 1).unwrap().is_ancestor);
 }

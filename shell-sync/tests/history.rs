@@ -34,7 +34,7 @@ const STREAM: &str = r#"{"at_ms":1000,"type":"run_started","run_id":"0190b0e0-aa
 const STDOUT: &[u8] = b"one\n\n\xff\x00 three\x1b[31m red\nprompt> ";
 
 struct World {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     history: History,
 }
 
@@ -58,7 +58,7 @@ fn world() -> World {
     drop(run);
     // Opening recovers the run: its rows come from the stream.
     let (history, _) = History::of(data).unwrap();
-    World { _dir: dir, history }
+    World { dir, history }
 }
 
 fn log_args(job: Option<&str>) -> LogArgs {
@@ -175,7 +175,9 @@ fn show_tells_the_whole_run() {
     let mut out = Vec::new();
     let args = |json| ShowArgs { run: "0190b0e0".to_owned(), json };
     show::write(&world.history, &args(false), &place, &mut out).unwrap();
-    let expected = "\
+    let data = world.dir.path().display();
+    let expected = format!(
+        "\
 run 41, main @ 1a2b3c4, 3m ago, 3 jobs
 
   job     state     time  0s                                  3.2s
@@ -199,9 +201,11 @@ x test failed at .quire/ci.lua:7
   again:     quire-ci run test
   shell:     quire-ci shell 41 test
   resume:    quire-ci run --resume 41
+  browser:   quire serve --data-dir {data}
 
 x run 41 failed in 3.2s: 1 failed, 1 complete, 1 skipped
-";
+"
+    );
     assert_eq!(String::from_utf8(out).unwrap(), expected);
     let mut out = Vec::new();
     show::write(&world.history, &args(true), &place, &mut out).unwrap();

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Barrier;
 
-use quire_ci::store::{Batch, Hashed, NewToken, NotRunRecord, OpenCount, RunFilter, Store, StoreError};
+use quire_ci::store::{Batch, Hashed, NewToken, NotRunRecord, RunFilter, Store, StoreError};
 use quire_core::ids::RunId;
 use quire_core::queue::{NewRun, Origin};
 use quire_core::rows::{RowCommand, RunRow, RunState};
@@ -105,20 +105,11 @@ fn what_is_entered_is_all_that_a_dispatch_needs() {
     assert_eq!(open[3].origin, Some(Origin::Retry { of: id(1), failed: true }));
     assert_eq!(store.queued_run(&id(2)).unwrap().as_ref(), Some(run));
     assert_eq!(store.queued_run(&id(9)).unwrap(), None);
-    assert_eq!(
-        store.open_counts().unwrap(),
-        BTreeMap::from([
-            (REPO.to_owned(), OpenCount { waiting: 3, active: 0 }),
-            ("other.git".to_owned(), OpenCount { waiting: 1, active: 0 })
-        ])
-    );
     assert!(store.repo_has_runs(REPO).unwrap());
     assert!(!store.repo_has_runs("none.git").unwrap());
 
     let record = store.run(&id(4)).unwrap().unwrap();
     assert_eq!((record.origin.as_deref(), record.by_whom, record.retry_of), (Some("retry"), None, Some(id(1))));
-    assert_eq!(store.run_by_number(REPO, 2).unwrap().unwrap().row.run_id, id(2));
-    assert_eq!(store.run_by_number(REPO, u64::MAX).unwrap(), None);
 }
 
 #[test]
@@ -174,8 +165,8 @@ fn a_queued_run_goes_on_as_its_stream_tells() {
         (Some(1), Some(REPO), Some(MAIN))
     );
     assert_eq!((run.origin.as_deref(), run.by_whom.as_deref()), (Some("push"), Some("ann")));
-    let counts = store.open_counts().unwrap();
-    assert_eq!(counts.get(REPO), Some(&OpenCount { waiting: 1, active: 1 }));
+    let states: Vec<RunState> = store.open_runs().unwrap().into_iter().map(|run| run.state).collect();
+    assert_eq!(states, [RunState::Active, RunState::Pending]);
     put(&mut store, 1, RunState::Complete);
     // Short runs may begin and end in one batch.
     put(&mut store, 2, RunState::Failed);
@@ -275,8 +266,6 @@ fn the_newest_of_a_ref_is_found() {
     enter(&mut store, &[pushed(7)], &[(id(5), id(7))]).unwrap();
     assert_eq!(store.newest_ended(REPO, MAIN).unwrap().unwrap().row.run_id, id(3));
     assert_eq!(store.newest_ended(REPO, "refs/heads/x").unwrap(), None);
-    assert_eq!(store.last_failed_of_ref(REPO, Some(MAIN)).unwrap().unwrap().row.run_id, id(2));
-    assert_eq!(store.last_failed_of_ref(REPO, None).unwrap(), None);
 
     let other = NewRun { repo: "other.git".to_owned(), ..pushed(8) };
     enter(&mut store, &[other, pushed(9)], &[]).unwrap();

@@ -122,7 +122,7 @@ fn entries(lines: &[&str]) -> Vec<u8> {
 
 fn hints() -> Hints {
     let with = |verb: &str| Some(format!("quire-ci {verb}"));
-    Hints { log: with("log"), rerun: with("run"), shell: with("shell"), record_dir: None }
+    Hints { log: with("log"), rerun: with("run"), shell: with("shell"), browser: None, record_dir: None }
 }
 
 fn terminal(screen: &Emulated) -> TerminalView<Emulated> {

@@ -9,6 +9,7 @@ mod definition;
 mod diagnostic;
 mod draw;
 mod graph;
+mod layers;
 mod locate;
 mod suggest;
 
@@ -18,6 +19,7 @@ pub(crate) use diagnostic::quoted;
 pub use diagnostic::{Diagnostic, Part, Place};
 pub use draw::GraphFormat;
 pub use graph::Pipeline;
+pub use layers::{Layout, Node, layers};
 pub(crate) use locate::{Files, Lexer, Token};
 pub use suggest::nearest;
 pub(crate) use suggest::{did_you_mean, list};

@@ -4,6 +4,7 @@ mod input;
 
 pub mod cri;
 pub mod decode;
+pub mod log;
 pub mod pairing;
 pub mod pipeline;
 pub mod queue;

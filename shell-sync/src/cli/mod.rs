@@ -106,6 +106,7 @@ enum Verb {
         quire-ci run --at index                            what is staged, checked out afresh\n  \
         quire-ci run deploy --secret TOKEN=env:MY_TOKEN --param to=staging\n  \
         quire-ci run --shell-on-fail                       a shell where a command fails\n\n\
+        In a browser, live: quire serve --data-dir DIR, with the directory that quire-ci doctor names, and the link that it prints.\n\n\
         Exit code 0 complete, 1 a job failed, 2 usage, pipeline or record error, 128+n ended by signal n.")]
     Run(Box<RunArgs>),
 

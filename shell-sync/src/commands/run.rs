@@ -5,10 +5,11 @@ mod facts;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use quire_core::engine::{Answer, Engine, Output};
+use quire_core::engine::{Answer, Engine, Output, quoted};
 use quire_core::ids::RunId;
 use quire_core::wire::RunOutcome;
 
@@ -222,6 +223,7 @@ impl Run {
                 log: self.in_database.then(|| format!("{program} log")),
                 rerun: Some(format!("{program} run")),
                 shell: self.in_database.then(|| format!("{program} shell")),
+                browser: in_a_browser(&self.record_dir).filter(|_| self.in_database),
                 record_dir: Some(self.record_dir.clone()),
             },
         }
@@ -306,4 +308,11 @@ fn open_copy(request: &RunRequest, dir: &RunDir) -> Result<Option<Box<dyn Write 
                 .at(format!("--events {}", path.display()))
         })?)),
     })
+}
+
+/// The line that shows the data directory of this run in a browser.
+pub(super) fn in_a_browser(record_dir: &Path) -> Option<String> {
+    let data = record_dir.parent()?.parent()?;
+    let argv = ["quire", "serve", "--data-dir"].map(|word| word.as_bytes().to_vec());
+    Some(quoted(&argv.into_iter().chain([data.as_os_str().as_bytes().to_vec()]).collect::<Vec<_>>()))
 }

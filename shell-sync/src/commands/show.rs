@@ -52,6 +52,7 @@ pub fn write(history: &History, args: &ShowArgs, place: &Place<'_>, out: &mut im
         log: Some(format!("{} log", place.program)),
         rerun: Some(format!("{} run", place.program)),
         shell: Some(format!("{} shell", place.program)),
+        browser: super::run::in_a_browser(files.path()),
         record_dir: Some(files.path().to_owned()),
     };
     text(&model, &commands, &hints, &dir_tails(Some(files.path())), place, begun, out)?;

@@ -33,15 +33,6 @@ pub struct Revision {
     pub ref_name: Option<String>,
 }
 
-/// What people know a commit by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
-    /// The first line of its message.
-    pub subject: String,
-    /// Its author's name.
-    pub author: String,
-}
-
 /// Checks out commit `sha` of the bare repository at `git_dir` into `into`, which must not exist or be an empty folder. `ref_name`
 /// is what the run is of, for [`Checkout::head`]; HEAD is detached. Where it fails, nothing of `into` stays.
 ///
@@ -176,16 +167,6 @@ pub fn resolve_bare(git_dir: &Path, rev: &str) -> Result<Revision, GitError> {
     }
 }
 
-/// Subject and author of a commit.
-pub fn subject_author(git_dir: &Path, sha: &str) -> Result<Subject, GitError> {
-    let sha = object_id(sha.as_bytes()).ok_or_else(|| GitError::UnknownRevision(sha.to_owned()))?;
-    let mut command = bare(git_dir);
-    command.args(["log", "-1", "--no-show-signature", "--encoding=UTF-8", "--format=%s%x00%an", &sha, "--"]);
-    let text = line(&output(&mut command, "log")?);
-    let (subject, author) = text.split_once('\0').unwrap_or((&text, ""));
-    Ok(Subject { subject: subject.to_owned(), author: author.to_owned() })
-}
-
 /// Whether a folder is a repository without a work tree around it: what git itself looks for.
 pub fn is_bare_repository(folder: &Path) -> bool {
     fs::symlink_metadata(folder.join("HEAD")).is_ok() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
@@ -234,9 +215,15 @@ pub(super) fn bare(git_dir: &Path) -> Command {
 }
 
 /// Asks `cat-file --batch-check` for every line of `questions`; an answer is `<id> <type>`, or ends in ` missing`.
-fn batch_check(git_dir: &Path, questions: String) -> Result<String, GitError> {
+pub(super) fn batch_check(git_dir: &Path, questions: String) -> Result<String, GitError> {
     let mut command = bare(git_dir);
     command.args(["cat-file", "--buffer", "--batch-check=%(objectname) %(objecttype)"]);
+    let answers = fed(command, git_dir, "cat-file", questions)?;
+    Ok(String::from_utf8_lossy(&answers).into_owned())
+}
+
+/// Runs a git of [`bare`] to its end with `input`, and returns what it printed; `what` names it in errors.
+pub(super) fn fed(mut command: Command, git_dir: &Path, what: &str, input: String) -> Result<Vec<u8>, GitError> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| match error.kind() {
         // The folder that is not there gives the same error as a git that is not.
@@ -245,9 +232,9 @@ fn batch_check(git_dir: &Path, questions: String) -> Result<String, GitError> {
         _ => GitError::NoGit(error.to_string()),
     })?;
     let stdin = child.stdin.take();
-    // Questions and answers may both be longer than a pipe holds.
+    // Input and output may both be longer than a pipe holds.
     let output = thread::scope(|scope| {
-        let writing = scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(questions.as_bytes())));
+        let writing = scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
         let output = child.wait_with_output();
         // A git that ended early says why itself.
         let _ = writing.join();
@@ -255,10 +242,10 @@ fn batch_check(git_dir: &Path, questions: String) -> Result<String, GitError> {
     });
     let output = output.map_err(|error| GitError::NoGit(error.to_string()))?;
     match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        true => Ok(output.stdout),
         false => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(GitError::Failed { what: "cat-file".to_owned(), said })
+            Err(GitError::Failed { what: what.to_owned(), said })
         }
     }
 }

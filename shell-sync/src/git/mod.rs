@@ -7,6 +7,7 @@ mod asker;
 mod bare;
 mod checkout;
 mod head;
+mod history;
 mod status;
 
 use std::ffi::OsStr;
@@ -16,11 +17,12 @@ use std::process::{Command, Stdio};
 
 pub use asker::Asker;
 pub use bare::{
-    Revision, Subject, checkout_bare, default_branch, hooks_folder, init_bare, is_bare_repository, move_checkout,
-    resolve_bare, subject_author, tips,
+    Revision, checkout_bare, default_branch, hooks_folder, init_bare, is_bare_repository, move_checkout, resolve_bare,
+    tips,
 };
 pub use checkout::{Checkout, checkout, remove_tree};
 pub use head::{Head, Repository, head};
+pub use history::{Changes, Commit, FileChange, Subject, changes, subjects};
 pub use status::{WorkTree, newer_file, watch, work_tree};
 
 /// What git tells its children about the repository that it works on (`git rev-parse --local-env-vars`), and what bends paths.

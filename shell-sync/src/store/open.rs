@@ -71,6 +71,8 @@ fn settings(conn: &Connection, wait: Duration) -> rusqlite::Result<i64> {
     conn.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Without it SQLite parses and plans a kept statement anew whenever its LIMIT or a value of an index is bound.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let found = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found <= known_version() {
         conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;

@@ -56,6 +56,9 @@ pub(super) const RUN_COLUMNS: &str = "seq, id, repo, number, ref_name, sha, push
      failure_kind, error, queued_at_ms, started_at_ms, finished_at_ms, fingerprint, owner, stream_offset, disk_bytes, \
      origin, by_whom, ended_by, retry_of, logs_removed_at_ms, workspace_kept";
 
+pub(super) const JOB_COLUMNS: &str = "run_id, job_id, position, state, exit_code, started_at_ms, finished_at_ms, allowed, flaky, \
+     replayed, attempts, skip_reason, error, error_file, error_line";
+
 impl Store {
     /// The runs that `filter` names, newest first.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRecord>, StoreError> {
@@ -91,13 +94,8 @@ impl Store {
 
     /// The jobs of a run in the order of its pipeline.
     pub fn jobs(&self, run_id: &RunId) -> Result<Vec<JobRow>, StoreError> {
-        self.rows(
-            "SELECT run_id, job_id, position, state, exit_code, started_at_ms, finished_at_ms, allowed, flaky, replayed,
-                    attempts, skip_reason, error, error_file, error_line
-             FROM jobs WHERE run_id = ?1 ORDER BY position, job_id",
-            [run_id.as_str()],
-            job_row,
-        )
+        let sql = format!("SELECT {JOB_COLUMNS} FROM jobs WHERE run_id = ?1 ORDER BY position, job_id");
+        self.rows(&sql, [run_id.as_str()], job_row)
     }
 
     /// The commands of a run, or of one of its jobs: by the order of jobs, then by `n`.
@@ -253,7 +251,7 @@ fn run_record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     })
 }
 
-fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+pub(super) fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     Ok(JobRow {
         run_id: run_id(row, 0)?,
         job_id: job_id(row, 1)?,
@@ -310,7 +308,11 @@ pub(super) fn word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Opti
     })
 }
 
-fn optional_word<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<Option<T>> {
+pub(super) fn optional_word<T>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl Fn(&str) -> Option<T>,
+) -> rusqlite::Result<Option<T>> {
     if row.get_ref(column)?.data_type() == Type::Null { Ok(None) } else { word(row, column, parse).map(Some) }
 }
 
@@ -344,20 +346,23 @@ mod tests {
                 ..RunFilter::default()
             };
             let (sql, _) = listing(RUN_COLUMNS, &filter);
-            assert_eq!(plan(&store, &sql), format!("SEARCH runs USING {index}"), "{filter:?}");
+            assert_eq!(store.plan(&sql), format!("SEARCH runs USING {index}"), "{filter:?}");
             let (sql, _) = listing("seq", &filter);
             let index = index.replacen("INDEX", "COVERING INDEX", usize::from(mask != 0));
-            assert_eq!(plan(&store, &sql), format!("SEARCH runs USING {index}"), "{filter:?}");
+            assert_eq!(store.plan(&sql), format!("SEARCH runs USING {index}"), "{filter:?}");
         }
         for condition in ["number = ?1", "id >= ?1 AND id < ?2", "sha = ?1"] {
-            let plan = plan(&store, &format!("SELECT repo FROM runs WHERE {condition} ORDER BY +seq DESC LIMIT 10"));
+            let plan = store.plan(&format!("SELECT repo FROM runs WHERE {condition} ORDER BY +seq DESC LIMIT 10"));
             assert!(plan.starts_with("SEARCH runs USING INDEX"), "{condition}: {plan}");
         }
     }
 
-    fn plan(store: &Store, sql: &str) -> String {
-        let mut explain = store.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let steps = explain.raw_query().mapped(|row| row.get::<_, String>(3));
-        steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("\n")
+    impl Store {
+        /// How a statement is carried out: a step a line.
+        pub(in crate::store) fn plan(&self, sql: &str) -> String {
+            let mut explain = self.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps = explain.raw_query().mapped(|row| row.get::<_, String>(3));
+            steps.collect::<rusqlite::Result<Vec<_>>>().unwrap().join("\n")
+        }
     }
 }

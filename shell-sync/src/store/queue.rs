@@ -44,6 +44,8 @@ pub struct QueuedRun {
     pub pushed_at_ms: Option<i64>,
     /// When it was entered, Unix milliseconds.
     pub queued_at_ms: Option<i64>,
+    /// When its first event was, Unix milliseconds.
+    pub started_at_ms: Option<i64>,
     /// Its place in the order of the queue.
     pub seq: i64,
 }
@@ -63,15 +65,6 @@ pub struct NotRunRecord {
     pub by: Option<String>,
     /// Why, for people.
     pub reason: String,
-}
-
-/// How many runs of a repository are not over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OpenCount {
-    /// Those that wait.
-    pub waiting: u64,
-    /// Those that go on.
-    pub active: u64,
 }
 
 impl Writing<'_> {
@@ -126,13 +119,6 @@ impl Writing<'_> {
             .map(|changed| changed > 0)
         })
     }
-
-    /// Notes who drives a run, for people.
-    pub fn note_owner(&mut self, run_id: &RunId, owner: &str) -> Result<(), StoreError> {
-        self.run(|conn| {
-            conn.prepare_cached("UPDATE runs SET owner = ?2 WHERE id = ?1")?.execute((run_id.as_str(), owner)).map(drop)
-        })
-    }
 }
 
 impl Store {
@@ -177,31 +163,6 @@ impl Store {
         )
     }
 
-    /// How many runs are not over, by repository; only of repositories that have such.
-    pub fn open_counts(&self) -> Result<BTreeMap<String, OpenCount>, StoreError> {
-        let counted = self.rows(
-            "SELECT repo, state, count(*) FROM runs WHERE state IN ('pending', 'active') GROUP BY repo, state",
-            [],
-            |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?.unsigned_abs())),
-        )?;
-        let mut counts: BTreeMap<String, OpenCount> = BTreeMap::new();
-        for (repo, state, count) in counted {
-            let of_repo = counts.entry(repo).or_default();
-            match state.as_str() {
-                "pending" => of_repo.waiting = count,
-                _ => of_repo.active = count,
-            }
-        }
-        Ok(counts)
-    }
-
-    /// The run of a number in its repository.
-    pub fn run_by_number(&self, repo: &str, number: u64) -> Result<Option<RunRecord>, StoreError> {
-        let Ok(number) = i64::try_from(number) else { return Ok(None) };
-        let sql = format!("SELECT {RUN_COLUMNS} FROM runs WHERE repo = ?1 AND number = ?2");
-        Ok(self.run_records(&sql, (repo, number))?.pop())
-    }
-
     /// The newest run of a ref that has ended and was not superseded.
     pub fn newest_ended(&self, repo: &str, ref_name: &str) -> Result<Option<RunRecord>, StoreError> {
         let sql = format!(
@@ -210,18 +171,10 @@ impl Store {
         );
         Ok(self.run_records(&sql, (repo, ref_name))?.pop())
     }
-
-    /// The newest failed run of a ref, or of those without ref.
-    pub fn last_failed_of_ref(&self, repo: &str, ref_name: Option<&str>) -> Result<Option<RunRecord>, StoreError> {
-        let sql = format!(
-            "SELECT {RUN_COLUMNS} FROM runs WHERE repo = ?1 AND ref_name IS ?2 AND state = 'failed' ORDER BY seq DESC LIMIT 1"
-        );
-        Ok(self.run_records(&sql, (repo, ref_name))?.pop())
-    }
 }
 
 const QUEUE_COLUMNS: &str = "id, repo, number, ref_name, sha, state, origin, by_whom, ended_by, params, wanted_jobs, \
-     pushed_at_ms, queued_at_ms, seq, retry_of, retry_failed";
+     pushed_at_ms, queued_at_ms, seq, retry_of, retry_failed, started_at_ms";
 
 fn queued_run(row: &Row<'_>) -> rusqlite::Result<QueuedRun> {
     let origin = match row.get::<_, Option<String>>(6)?.as_deref() {
@@ -247,6 +200,7 @@ fn queued_run(row: &Row<'_>) -> rusqlite::Result<QueuedRun> {
         pushed_at_ms: row.get(11)?,
         queued_at_ms: row.get(12)?,
         seq: row.get(13)?,
+        started_at_ms: row.get(16)?,
     })
 }
 

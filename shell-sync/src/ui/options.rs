@@ -49,6 +49,8 @@ pub struct Hints {
     pub rerun: Option<String>,
     /// How to open a shell where a command failed, without run and job: `quire-ci shell`. `None` as for `log`.
     pub shell: Option<String>,
+    /// How to look at the record in a browser: `quire serve --data-dir DIR`. `None` as for `log`.
+    pub browser: Option<String>,
     /// The run directory.
     pub record_dir: Option<PathBuf>,
 }

@@ -228,6 +228,7 @@ impl<'a> Summary<'a> {
         }
         if !lines.is_empty() {
             lines.extend(self.resume());
+            lines.extend(self.hints.browser.as_ref().map(|how| self.hint("browser", how)));
         }
         lines
     }

@@ -76,8 +76,13 @@ pub fn without_sequences(bytes: &[u8], colour: bool, terminal: bool, out: &mut V
 
 /// As [`harmless`] without colours, for texts of ours that quote others: commands, messages, ids. Line ends become spaces.
 pub fn one_line(text: &str) -> String {
+    let text = text.trim();
+    // Most are plain.
+    if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return text.to_owned();
+    }
     let flat: String = text.chars().map(|c| if c == '\n' || c == '\r' { ' ' } else { c }).collect();
-    harmless(flat.trim().as_bytes(), false)
+    harmless(flat.as_bytes(), false)
 }
 
 /// Columns that a text takes; SGR sequences take none.
