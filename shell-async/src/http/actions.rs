@@ -53,7 +53,8 @@ pub(super) async fn cancel(call: &Call) -> Result<Answer, Failure> {
     Ok(answers::json(StatusCode::OK, &cancelled))
 }
 
-fn by(call: &Call) -> Option<String> {
+/// Who asks, for the record.
+pub(super) fn by(call: &Call) -> Option<String> {
     access::name(&call.identity).map(str::to_owned)
 }
 

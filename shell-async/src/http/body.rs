@@ -1,4 +1,4 @@
-//! The body of a request: JSON, and no more of it than is allowed.
+//! The body of a request: JSON, or a form, and no more of it than is allowed.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use smol::future::FutureExt as _;
 
 use super::failure::Failure;
+use super::query::Query;
 
 /// How much of a body that is too large is read all the same, and for how long: a client that is still sending would not
 /// hear why.
@@ -34,6 +35,13 @@ pub(super) async fn json_or_default<T: DeserializeOwned + Default>(
         return Ok(T::default());
     }
     json(headers, body, most).await
+}
+
+/// Reads what a form of ours sends; `known` are its fields.
+pub(super) async fn form(headers: &HeaderMap, body: Incoming, most: usize, known: &[&str]) -> Result<Query, Failure> {
+    let bytes = read(headers, body, most).await?;
+    let text = str::from_utf8(&bytes).map_err(|_| Failure::bad("the form is not UTF-8"))?;
+    Query::parse(text, known)
 }
 
 async fn read(headers: &HeaderMap, mut body: Incoming, most: usize) -> Result<Vec<u8>, Failure> {

@@ -95,6 +95,8 @@ impl Listening {
             event_viewers: Seats::default(),
             log_viewers: Seats::default(),
             answered: Default::default(),
+            repo_list: Default::default(),
+            pages: Default::default(),
             stopping,
         });
         // Every connection holds an end of each: the one is closed to abort them, the other once all are gone.

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
+use quire_ci::store::RunRecord;
 use quire_core::access::Action;
 use quire_core::cri::{self, StreamBytes};
 use quire_core::ids::{JobId, RunId, ShId};
@@ -55,14 +57,10 @@ pub(super) async fn log(call: &Call) -> Result<Answer, Failure> {
     let run = find::run(call, Action::ReadLog).await?;
     events::check_kept(&run)?;
     let files = call.site.app.data.run(&run.row.run_id)?;
-    let unknown =
-        || Failure::not_found(format!("the run has no command {}/{}", call.named.part("job"), call.named.part("n")));
-    let n = call.named.part("n").parse().ok().filter(|n: &u32| *n > 0).ok_or_else(unknown)?;
-    let sh = ShId { job: JobId::from_record(call.named.part("job")), n };
-    let (Some(path), Some(folder)) = (files.log(&sh), files.job(&sh.job)) else { return Err(unknown()) };
+    let (sh, path, folder) = named(call, &run)?;
     let is_over = events::ended(&run).is_some();
     let run_id = run.row.run_id;
-    let row = command(&call.site.app.readers, &run_id, &sh, is_over).await?.ok_or_else(unknown)?;
+    let row = command(&call.site.app.readers, &run_id, &sh, is_over).await?.ok_or_else(|| unknown(call))?;
     let has_ended = is_over || row.finished_at_ms.is_some();
     let extent = if has_ended { Extent::All } else { Extent::WholeLines };
     if let Some(word) = call.query.get("stream") {
@@ -97,6 +95,20 @@ pub(super) async fn log(call: &Call) -> Result<Answer, Failure> {
     Ok(sse::answer(call, source, seat))
 }
 
+/// The command that the path names, its log's file and that one's folder; they need not be there.
+pub(super) fn named(call: &Call, run: &RunRecord) -> Result<(ShId, PathBuf, PathBuf), Failure> {
+    let files = call.site.app.data.run(&run.row.run_id)?;
+    let n = call.named.part("n").parse().ok().filter(|n: &u32| *n > 0).ok_or_else(|| unknown(call))?;
+    let sh = ShId { job: JobId::from_record(call.named.part("job")), n };
+    let (Some(path), Some(folder)) = (files.log(&sh), files.job(&sh.job)) else { return Err(unknown(call)) };
+    Ok((sh, path, folder))
+}
+
+/// The failure of who asks for a command that the run does not have.
+pub(super) fn unknown(call: &Call) -> Failure {
+    Failure::not_found(format!("the run has no command {}/{}", call.named.part("job"), call.named.part("n")))
+}
+
 fn stream(word: &str) -> Result<Stream, Failure> {
     match word {
         "stdout" => Ok(Stream::Stdout),
@@ -106,7 +118,12 @@ fn stream(word: &str) -> Result<Stream, Failure> {
 }
 
 /// The command's row. Who was just told that it started may ask before the row is there.
-async fn command(readers: &Readers, run_id: &RunId, sh: &ShId, is_over: bool) -> Result<Option<ShRow>, Failure> {
+pub(super) async fn command(
+    readers: &Readers,
+    run_id: &RunId,
+    sh: &ShId,
+    is_over: bool,
+) -> Result<Option<ShRow>, Failure> {
     let until = Instant::now() + ROW_FOLLOWS;
     loop {
         let (run_id, sh) = (run_id.clone(), sh.clone());

@@ -1,9 +1,10 @@
-//! HTTP: the API, for browsers and scripts over TCP and for quire's own clients over the socket.
+//! HTTP: pages for people, and the API for scripts and for quire's own clients, over TCP and over the socket.
 //!
 //! - `listen`, `connection`, `limits`: sockets, one connection, and what is bounded. `site`: what all requests share.
 //! - `respond`, `router`, `query`, `body`: from a request to its endpoint. `access`, `credentials`: who asks, and whether they may.
 //! - `answers`, `failure`, `range`: what is answered, and how. `view`: rows to the API's types.
-//! - `repos`, `runs`, `find`, `actions`, `events`, `logs`, `health`, `metrics`, `badge`, `login`: the endpoints.
+//! - `repos`, `repo_list`, `runs`, `find`, `actions`, `events`, `logs`, `health`, `metrics`, `badge`, `login`: the endpoints.
+//! - `pages`: what people look at.
 //! - `stored`, `tail`, `sse`: a stored file as an answer, following it, and telling it live.
 //!
 //! Viewers read what is stored, never what is being built: one that does not read slows nobody.
@@ -24,8 +25,10 @@ mod listen;
 mod login;
 mod logs;
 mod metrics;
+mod pages;
 mod query;
 mod range;
+mod repo_list;
 mod repos;
 mod respond;
 mod router;

@@ -38,6 +38,11 @@ impl Query {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// All parameters by name, less those that are absent.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// A parameter that is a number.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
         let parse = |value: &str| {

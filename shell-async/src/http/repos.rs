@@ -1,28 +1,22 @@
 //! Repositories: which there are, and how they stand.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use hyper::StatusCode;
-use quire_ci::git;
-use quire_ci::record::DataDir;
 use quire_ci::store::NotRunRecord;
 use quire_core::access::Action;
 
 use super::answers::{self, Answer};
 use super::failure::Failure;
+use super::repo_list::Found;
 use super::respond::Call;
 use super::view;
 use crate::api::{NotRun, Repo, RepoPage};
-use crate::repo::{RepoError, RepoName, Repos};
+use crate::repo::{RepoName, Repos};
 
 /// Most refs without a run that are told of a repository.
 const NOT_RUN: u32 = 100;
-
-/// A repository on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) name: String,
-    /// What its HEAD names.
-    head: Option<String>,
-}
 
 /// `GET /api/v1/repos`.
 pub(super) async fn list(call: &Call) -> Result<Answer, Failure> {
@@ -64,10 +58,37 @@ pub(super) async fn exists(call: &Call, name: &str) -> Result<Found, Failure> {
     smol::unblock(move || repos.find(&parsed).map(|repo| Found::of(&repo))).await.map_err(|_| unknown())
 }
 
+/// Whether runs of this repository can be started here: local runs are recorded under a name, too.
+pub(super) async fn is_served(call: &Call, name: &str) -> bool {
+    exists(call, name).await.is_ok()
+}
+
+/// The names of the repositories that who asks may see, in order, each with its default branch: those that are served, and
+/// those of which there are runs (a laptop's).
+pub(super) async fn listed(call: &Call) -> Result<Vec<(String, Option<String>)>, Failure> {
+    let mut listed = BTreeMap::new();
+    for found in visible(call).await? {
+        let branch = default_branch(call, &found);
+        listed.insert(found.name, branch);
+    }
+    let recorded = call.site.app.readers.ask(|store| store.recorded_repos()).await?;
+    let sees_all = call.may(Action::SeeRepo, None).is_ok();
+    for name in recorded {
+        if !listed.contains_key(&name) && (sees_all || call.may(Action::SeeRepo, Some(&name)).is_ok()) {
+            listed.insert(name, None);
+        }
+    }
+    Ok(listed.into_iter().collect())
+}
+
 /// The repositories that who asks may see, by name.
 pub(super) async fn visible(call: &Call) -> Result<Vec<Found>, Failure> {
-    let mut all = all(&call.site.app.data).await?;
-    all.retain(|found| call.may(Action::SeeRepo, Some(&found.name)).is_ok());
+    let site = Arc::clone(&call.site);
+    let listed = smol::unblock(move || site.repo_list.all(site.app.data.path())).await;
+    let mut all = listed.map_err(|error| Failure::unavailable(error.to_string()))?;
+    if call.may(Action::SeeRepo, None).is_err() {
+        all.retain(|found| call.may(Action::SeeRepo, Some(&found.name)).is_ok());
+    }
     Ok(all)
 }
 
@@ -98,16 +119,4 @@ async fn repo(call: &Call, found: Found) -> Result<Repo, Failure> {
         latest: latest.map(|run| view::run(run, &call.config, &standing)),
         not_run: Vec::new(),
     })
-}
-
-async fn all(data: &DataDir) -> Result<Vec<Found>, Failure> {
-    let repos = Repos::of(data.path());
-    let listed = smol::unblock(move || Ok::<_, RepoError>(repos.list()?.iter().map(Found::of).collect())).await;
-    listed.map_err(|error| Failure::unavailable(error.to_string()))
-}
-
-impl Found {
-    fn of(repo: &crate::repo::Repo) -> Found {
-        Found { name: repo.name.to_string(), head: git::default_branch(&repo.git_dir) }
-    }
 }

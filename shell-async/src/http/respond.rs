@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::query::Query;
 use super::router::{Endpoint, Named};
 use super::site::Site;
-use super::{actions, badge, events, health, login, logs, metrics, repos, runs, view};
+use super::{actions, badge, events, health, login, logs, metrics, pages, repos, router, runs};
 
 /// A request as endpoints see it; its body is apart.
 #[derive(Debug)]
@@ -54,6 +54,8 @@ impl Call {
 /// Answers one request.
 pub(super) async fn respond(site: Arc<Site>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let is_head = request.method() == Method::HEAD;
+    let is_page = router::is_page(request.uri().path());
+    let takes_gzip = pages::takes_gzip(request.headers());
     let late = async {
         Timer::after(site.limits.answer_time).await;
         Err(Failure::unavailable(
@@ -61,7 +63,10 @@ pub(super) async fn respond(site: Arc<Site>, peer: Arc<Peer>, request: Request<I
         ))
     };
     let answer = endpoint(Arc::clone(&site), peer, request).or(late).await;
-    let mut answer = answer.unwrap_or_else(answers::problem);
+    let mut answer = answer.unwrap_or_else(|failure| match is_page {
+        true => pages::problem(takes_gzip, failure),
+        false => answers::problem(failure),
+    });
     answers::guard(&mut answer);
     site.answered.count(answer.status().as_u16());
     if is_head { answers::behead(answer) } else { answer }
@@ -99,9 +104,19 @@ async fn endpoint(site: Arc<Site>, peer: Arc<Peer>, request: Request<Incoming>) 
         Endpoint::Health => health::health(&call).await,
         Endpoint::Badge => badge::badge(&call).await,
         Endpoint::Login => login::login(&call).await,
-        // Until there are pages: what they will show.
-        Endpoint::Home => Ok(answers::elsewhere("/api/v1/repos")),
-        Endpoint::Run => Ok(answers::elsewhere(&view::run_path(call.named.part("run")))),
+        Endpoint::Home => pages::home(&call).await,
+        Endpoint::RepoPage => pages::repo(&call).await,
+        Endpoint::TriggerForm => pages::trigger(&call, body).await,
+        Endpoint::CommitPage => pages::commit(&call).await,
+        Endpoint::ChangesPage => pages::changes(&call).await,
+        Endpoint::RunPage => pages::run(&call).await,
+        Endpoint::CancelForm => pages::cancel(&call).await,
+        Endpoint::RetryForm => pages::retry(&call, body).await,
+        Endpoint::JobPage => pages::job(&call).await,
+        Endpoint::LogPage => pages::log(&call).await,
+        Endpoint::LogRows => pages::rows(&call).await,
+        Endpoint::LogRaw => pages::raw(&call).await,
+        Endpoint::Asset => pages::asset(&call),
     }
 }
 
@@ -113,6 +128,14 @@ fn parameters(endpoint: Endpoint) -> &'static [&'static str] {
         Endpoint::RunEvents => &["repo", "after"],
         Endpoint::CommandLog => &["repo", "after", "stream"],
         Endpoint::Badge => &["ref"],
+        Endpoint::Home => &["q", "show"],
+        Endpoint::RepoPage => &["ref", "state", "before"],
+        Endpoint::ChangesPage => &["from", "to"],
+        Endpoint::RunPage => &["repo"],
+        Endpoint::JobPage => &["repo", "from"],
+        Endpoint::LogPage => &["repo", "from", "count", "times", "find", "back"],
+        Endpoint::LogRows => &["repo", "from", "count", "times", "find", "mark", "back"],
+        Endpoint::LogRaw => &["repo", "row"],
         Endpoint::ListRepos
         | Endpoint::ShowRepo
         | Endpoint::TriggerRun
@@ -121,7 +144,10 @@ fn parameters(endpoint: Endpoint) -> &'static [&'static str] {
         | Endpoint::Metrics
         | Endpoint::Health
         | Endpoint::Login
-        | Endpoint::Home
-        | Endpoint::Run => &[],
+        | Endpoint::TriggerForm
+        | Endpoint::CommitPage
+        | Endpoint::CancelForm
+        | Endpoint::RetryForm
+        | Endpoint::Asset => &[],
     }
 }

@@ -42,12 +42,37 @@ pub enum Endpoint {
     Login,
     /// `GET /`.
     Home,
+    /// `GET /repos/{name}`.
+    RepoPage,
+    /// `POST /repos/{name}`: a button that runs a ref.
+    TriggerForm,
+    /// `GET /commits/{sha}`.
+    CommitPage,
+    /// `GET /changes/{repo}`: between two commits.
+    ChangesPage,
     /// `GET /runs/{run}`: the address of a run that people are given.
-    Run,
+    RunPage,
+    /// `POST /runs/{run}/cancel`: a button.
+    CancelForm,
+    /// `POST /runs/{run}/retry`: two buttons.
+    RetryForm,
+    /// `GET /runs/{run}/jobs/{job}`.
+    JobPage,
+    /// `GET /runs/{run}/jobs/{job}/{n}`: a command's log.
+    LogPage,
+    /// `GET /runs/{run}/jobs/{job}/{n}/rows`: a part of it, for the page's script.
+    LogRows,
+    /// `GET /runs/{run}/jobs/{job}/{n}/raw`: what was printed.
+    LogRaw,
+    /// `GET /assets/{file}`.
+    Asset,
 }
 
-/// Every path with its methods. `{*name}` takes the rest of the path.
-pub const ROUTES: &[(&str, &[(Method, Endpoint)])] = &[
+/// A path with its methods. `{*name}` takes the rest of the path.
+type Route = (&'static str, &'static [(Method, Endpoint)]);
+
+/// Every path of the API.
+pub const ROUTES: &[Route] = &[
     ("/api/v1/repos", &[(Method::GET, Endpoint::ListRepos)]),
     ("/api/v1/repos/{*name}", &[(Method::GET, Endpoint::ShowRepo)]),
     ("/api/v1/runs", &[(Method::GET, Endpoint::ListRuns), (Method::POST, Endpoint::TriggerRun)]),
@@ -62,9 +87,29 @@ pub const ROUTES: &[(&str, &[(Method, Endpoint)])] = &[
     ("/healthz", &[(Method::GET, Endpoint::Health)]),
     ("/badge/{*repo}", &[(Method::GET, Endpoint::Badge)]),
     ("/login/{link}", &[(Method::GET, Endpoint::Login)]),
-    ("/", &[(Method::GET, Endpoint::Home)]),
-    ("/runs/{run}", &[(Method::GET, Endpoint::Run)]),
 ];
+
+/// Every path of the pages: for people, and no promise to programs.
+const PAGES: &[Route] = &[
+    ("/", &[(Method::GET, Endpoint::Home)]),
+    ("/repos/{*name}", &[(Method::GET, Endpoint::RepoPage), (Method::POST, Endpoint::TriggerForm)]),
+    ("/commits/{sha}", &[(Method::GET, Endpoint::CommitPage)]),
+    ("/changes/{*repo}", &[(Method::GET, Endpoint::ChangesPage)]),
+    ("/runs/{run}", &[(Method::GET, Endpoint::RunPage)]),
+    ("/runs/{run}/cancel", &[(Method::POST, Endpoint::CancelForm)]),
+    ("/runs/{run}/retry", &[(Method::POST, Endpoint::RetryForm)]),
+    ("/runs/{run}/jobs/{job}", &[(Method::GET, Endpoint::JobPage)]),
+    ("/runs/{run}/jobs/{job}/{n}", &[(Method::GET, Endpoint::LogPage)]),
+    ("/runs/{run}/jobs/{job}/{n}/rows", &[(Method::GET, Endpoint::LogRows)]),
+    ("/runs/{run}/jobs/{job}/{n}/raw", &[(Method::GET, Endpoint::LogRaw)]),
+    ("/assets/{file}", &[(Method::GET, Endpoint::Asset)]),
+];
+
+/// Whether a path is for people: what goes wrong there is told as a page.
+pub(super) fn is_page(path: &str) -> bool {
+    let is_in = |folder: &str| path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    !["/api", "/metrics", "/healthz", "/badge", "/assets"].into_iter().any(is_in)
+}
 
 /// The parts of a path that have a name, decoded.
 #[derive(Debug, Default)]
@@ -84,7 +129,7 @@ pub(super) struct Router(matchit::Router<&'static [(Method, Endpoint)]>);
 impl Router {
     pub(super) fn new() -> Router {
         let mut router = matchit::Router::new();
-        for (path, methods) in ROUTES {
+        for (path, methods) in ROUTES.iter().chain(PAGES) {
             router.insert(*path, *methods).expect("no two routes are in each other's way");
         }
         Router(router)
@@ -120,6 +165,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn pages_and_what_is_none() {
+        for (path, expected) in [
+            ("/", true),
+            ("/runs/1", true),
+            ("/nowhere", true),
+            ("/login/x", true),
+            ("/apiary", true),
+            ("/api/v1/runs", false),
+            ("/api", false),
+            ("/healthz", false),
+            ("/assets/x.css", false),
+        ] {
+            assert_eq!(is_page(path), expected, "{path}");
+        }
+    }
+
+    #[test]
     fn paths_methods_and_parts() {
         let router = Router::new();
         let check = |method: Method, path: &str| match router.find(&method, path) {
@@ -142,7 +204,11 @@ mod tests {
             (Method::GET, "/api/v1/runs/", "404"),
             (Method::GET, "/api/v1/runs/%ff", "400"),
             (Method::GET, "/", "Home"),
-            (Method::GET, "/runs/1", "Run run=1"),
+            (Method::GET, "/runs/1", "RunPage run=1"),
+            (Method::POST, "/runs/1", "405"),
+            (Method::POST, "/repos/work/foo.git", "TriggerForm name=work/foo.git"),
+            (Method::GET, "/runs/1/jobs/build/2", "LogPage job=build n=2 run=1"),
+            (Method::GET, "/runs/1/jobs/build", "JobPage job=build run=1"),
             (Method::GET, "/runs", "404"),
             (Method::GET, "", "404"),
             (Method::GET, "/api/v1/repos/", "404"),

@@ -7,6 +7,8 @@ use smol::channel::Receiver;
 
 use super::credentials::Credentials;
 use super::limits::{Limits, Seats};
+use super::pages::Kept;
+use super::repo_list::RepoList;
 use super::router::Router;
 use crate::server::App;
 
@@ -21,6 +23,9 @@ pub(super) struct Site {
     pub(super) event_viewers: Seats,
     pub(super) log_viewers: Seats,
     pub(super) answered: Answered,
+    pub(super) repo_list: RepoList,
+    /// What pages keep between requests.
+    pub(super) pages: Kept,
     /// Closed once the server stops: whoever waits for it then knows.
     pub(super) stopping: Receiver<()>,
 }

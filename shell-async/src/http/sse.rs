@@ -67,6 +67,14 @@ impl Told {
         self.0.extend_from_slice(b"\n\n");
     }
 
+    /// An event that a viewer who comes back is told anew: it has no id. `data` holds no line break.
+    pub(super) fn word(&mut self, kind: Option<&str>, data: &str) {
+        if let Some(kind) = kind {
+            self.0.extend_from_slice(format!("event: {kind}\n").as_bytes());
+        }
+        self.0.extend_from_slice(format!("data: {data}\n\n").as_bytes());
+    }
+
     /// An event with JSON.
     pub(super) fn json(&mut self, id: u64, kind: Option<&str>, value: &impl Serialize) {
         let data = serde_json::to_vec(value).expect("text keys only");

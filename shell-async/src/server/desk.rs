@@ -126,9 +126,12 @@ impl Desk {
         Arc::clone(&self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// For the owner: what the queue says now.
-    pub fn publish(&self, waiting: Waiting) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(waiting);
+    /// For the owner: what the queue says now; whether that is something else.
+    pub fn publish(&self, waiting: Waiting) -> bool {
+        let mut told = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_other = **told != waiting;
+        *told = Arc::new(waiting);
+        is_other
     }
 
     /// For the owner: a run has ended so.

@@ -420,7 +420,10 @@ impl Owner {
             (repo.to_owned(), (count(counts.waiting), count(counts.running)))
         });
         let halted = self.queue.halted().map(|why| why.to_string());
-        self.app.desk.publish(Waiting { reasons, repos: repos.collect(), halted });
+        if self.app.desk.publish(Waiting { reasons, repos: repos.collect(), halted }) {
+            // Who watches rows is told: reasons change without a row.
+            self.app.watcher.poke(self.app.data.path());
+        }
     }
 }
 

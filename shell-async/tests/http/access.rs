@@ -98,7 +98,9 @@ fn actions_by_cookie_come_from_a_page_of_ours() {
 #[test]
 fn the_login_link_begins_a_session() {
     let server = server(true);
-    server.tcp.get("/login/other", &[]).is_problem(404, "used already");
+    let used = server.tcp.get("/login/other", &[]);
+    assert_eq!((used.status, &*used.headers["content-type"]), (404, "text/html; charset=utf-8"), "people open it");
+    assert!(used.text().contains("used already"));
     assert_eq!(server.tcp.send("HEAD", "/login/l1", &[], b"").whole().headers.get("set-cookie"), None);
     let signed_in = server.tcp.get("/login/l1", &[]);
     assert_eq!((signed_in.status, &*signed_in.headers["location"]), (303, "/"));

@@ -9,6 +9,7 @@ mod events;
 mod limits;
 mod logs;
 mod openapi;
+mod pages;
 mod reading;
 mod record;
 mod server;

@@ -113,7 +113,7 @@ fn every_answer_is_as_described() {
     let push = json!({"at_ms": 1, "type": "pushed", "repo": REPO, "by": "ann", "refs": [change]});
     check("PushEvent", &push);
     check("PushAnswer", &server.unix.post("/api/v1/push", &[], &push.to_string()).value());
-    for path in ["/api/v1/runs/2", "/none", "/api/v1/runs?limit=0"] {
+    for path in ["/api/v1/runs/2", "/api/none", "/api/v1/runs?limit=0"] {
         check("Problem", &server.unix.get(path, &[]).value());
     }
     let events = server.unix.view(&format!("/api/v1/runs/{id}/events"), &[]).rest();

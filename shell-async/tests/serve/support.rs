@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use quire_core::pairing::Pairing;
@@ -33,10 +34,11 @@ pub fn plain(command: &mut Command) -> &mut Command {
 pub struct Server {
     pub dir: tempfile::TempDir,
     child: Option<Child>,
+    /// Address and port: any that is free at the first start, the same at every later one.
     pub address: String,
-    pub said: Vec<String>,
+    /// Lines that it printed since its last start.
+    pub said: Arc<Mutex<Vec<String>>>,
     env: BTreeMap<String, String>,
-    arguments: Vec<String>,
 }
 
 impl Server {
@@ -51,14 +53,7 @@ impl Server {
         let dir = tempfile::Builder::new().prefix("quire-serve-").tempdir().unwrap();
         fs::create_dir_all(dir.path().join("data")).unwrap();
         fs::write(dir.path().join("data/config.lua"), config).unwrap();
-        Server {
-            dir,
-            child: None,
-            address: String::new(),
-            said: Vec::new(),
-            env: BTreeMap::new(),
-            arguments: Vec::new(),
-        }
+        Server { dir, child: None, address: "127.0.0.1:0".to_owned(), said: Arc::default(), env: BTreeMap::new() }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Server {
@@ -72,7 +67,7 @@ impl Server {
 
     pub fn command(&self) -> Command {
         let mut command = Command::new(quire());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(self.data()).args(&self.arguments);
+        command.args(["serve", "--listen", &self.address, "--data-dir"]).arg(self.data());
         plain(command.envs(&self.env).env_remove("QUIRE_DATA")).stdout(Stdio::piped());
         let log = fs::File::options().append(true).create(true).open(self.dir.path().join("stderr")).unwrap();
         command.stderr(log);
@@ -89,10 +84,12 @@ impl Server {
         let address = first.trim().rsplit("http://").next().unwrap_or_default().to_owned();
         assert!(first.contains("http://"), "{first:?}; {}", self.stderr());
         self.address = address;
-        self.said = vec![first];
         self.child = Some(child);
-        // The rest goes nowhere, but is read: it must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        let said = Arc::new(Mutex::new(vec![first]));
+        self.said = Arc::clone(&said);
+        std::thread::spawn(move || {
+            lines.lines().map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line))
+        });
     }
 
     pub fn stderr(&self) -> String {
