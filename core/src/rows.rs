@@ -23,6 +23,21 @@ wire_words! {
     }
 }
 
+impl RunState {
+    /// Whether it is over, however: it neither waits nor goes on.
+    pub fn is_over(self) -> bool {
+        match self {
+            RunState::Pending | RunState::Active => false,
+            RunState::Complete | RunState::Failed | RunState::Aborted | RunState::Superseded => true,
+        }
+    }
+
+    /// Whether it is over and had its turn: a superseded run says nothing of its commit.
+    pub fn had_its_turn(self) -> bool {
+        self.is_over() && self != RunState::Superseded
+    }
+}
+
 wire_words! {
     /// State of a job's row.
     JobState {
@@ -157,4 +172,73 @@ pub struct ShRow {
     pub detached: bool,
     /// Answered from an earlier record.
     pub replayed: bool,
+}
+
+impl JobRow {
+    /// Whether it failed, and was not allowed to.
+    pub fn is_broken(&self) -> bool {
+        self.state == JobState::Failed && !self.allowed
+    }
+}
+
+impl ShRow {
+    /// How it stands, in the words of jobs: active, complete, failed, or aborted where its run died over it.
+    pub fn state(&self) -> JobState {
+        match (self.finished_at_ms, self.exit_code) {
+            (None, _) => JobState::Active,
+            (Some(_), Some(0)) => JobState::Complete,
+            (Some(_), Some(_)) => JobState::Failed,
+            (Some(_), None) => JobState::Aborted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_over_and_who_had_a_turn() {
+        for (state, is_over, had_its_turn) in [
+            (RunState::Pending, false, false),
+            (RunState::Active, false, false),
+            (RunState::Complete, true, true),
+            (RunState::Failed, true, true),
+            (RunState::Aborted, true, true),
+            (RunState::Superseded, true, false),
+        ] {
+            assert_eq!((state.is_over(), state.had_its_turn()), (is_over, had_its_turn), "{state}");
+        }
+    }
+
+    #[test]
+    fn how_a_command_stands() {
+        for (finished_at_ms, exit_code, state) in [
+            (None, None, JobState::Active),
+            (Some(2), Some(0), JobState::Complete),
+            (Some(2), Some(137), JobState::Failed),
+            (Some(2), Some(-1), JobState::Failed),
+            (Some(2), None, JobState::Aborted),
+        ] {
+            let row = ShRow {
+                run_id: RunId::new("r"),
+                job_id: JobId::from_record("a"),
+                n: 1,
+                started_at_ms: 1,
+                finished_at_ms,
+                exit_code,
+                cmd: String::new(),
+                attempt: 1,
+                signal: None,
+                cause: None,
+                error: None,
+                no_eol: None,
+                masked: false,
+                truncated: false,
+                detached: false,
+                replayed: false,
+            };
+            assert_eq!(row.state(), state, "{finished_at_ms:?} {exit_code:?}");
+        }
+    }
 }

@@ -58,7 +58,7 @@ impl PastRun {
 
     /// Whether it is over and had its turn.
     fn has_ended(&self) -> bool {
-        matches!(self.state, RunState::Complete | RunState::Failed | RunState::Aborted)
+        self.state.had_its_turn()
     }
 
     /// Why it failed, if no job did.

@@ -91,6 +91,28 @@ function morph(from, to) {
   }
 }
 
+/** This page as it is now. */
+async function newest() {
+  const answer = await fetch(address(), { headers: { accept: "text/html" }, cache: "no-store" });
+  return new DOMParser().parseFromString(await answer.text(), "text/html");
+}
+
+/** Takes over title, icon, state, clock and one element of a newer page. */
+function takeOver(next, id) {
+  document.title = next.title;
+  for (const key of ["state", "now"]) {
+    const value = next.documentElement.dataset[key];
+    if (value === undefined) delete root.dataset[key]; else root.dataset[key] = value;
+  }
+  const icon = next.querySelector("link[rel=icon]")?.getAttribute("href");
+  const own = document.querySelector("link[rel=icon]");
+  if (icon && own && own.getAttribute("href") !== icon) own.setAttribute("href", icon);
+  setClock();
+  const [from, to] = [document.getElementById(id), next.getElementById(id)];
+  if (from && to) morph(from, to);
+  tick();
+}
+
 let fetching = false;
 let wanted = false;
 
@@ -103,20 +125,10 @@ async function refresh() {
   fetching = true;
   wanted = false;
   try {
-    const answer = await fetch(address(), { headers: { accept: "text/html" }, cache: "no-store" });
-    const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const next = await newest();
     if (next.documentElement.dataset.version) {
-      document.title = next.title;
-      for (const key of ["version", "state", "now"]) {
-        const value = next.documentElement.dataset[key];
-        if (value === undefined) delete root.dataset[key]; else root.dataset[key] = value;
-      }
-      const icon = next.querySelector("link[rel=icon]")?.getAttribute("href");
-      const own = document.querySelector("link[rel=icon]");
-      if (icon && own && own.getAttribute("href") !== icon) own.setAttribute("href", icon);
-      setClock();
-      morph(document.getElementById("main"), next.getElementById("main"));
-      tick();
+      root.dataset.version = next.documentElement.dataset.version;
+      takeOver(next, "main");
     }
   } catch {
     // The stream tells the version again once the server is back.
@@ -316,19 +328,8 @@ function logPage(log) {
     const ended = version.endsWith("!") !== (root.dataset.version || "").endsWith("!");
     root.dataset.version = version;
     grown();
-    if (ended) refreshHead();
+    if (ended) newest().then((next) => takeOver(next, "head"), () => lost(true));
   };
-
-  async function refreshHead() {
-    const answer = await fetch(address(), { headers: { accept: "text/html" }, cache: "no-store" });
-    const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-    document.title = next.title;
-    if (next.documentElement.dataset.state) root.dataset.state = next.documentElement.dataset.state;
-    const icon = next.querySelector("link[rel=icon]")?.getAttribute("href");
-    if (icon) document.querySelector("link[rel=icon]")?.setAttribute("href", icon);
-    for (const id of ["head"]) morph(document.getElementById(id), next.getElementById(id));
-    tick();
-  }
 
   function goToHash() {
     const lines = chosen();

@@ -55,7 +55,7 @@ impl Job {
 
     /// Whether it failed, and not allowedly.
     pub(super) fn fails_run(&self) -> bool {
-        self.row.state == JobState::Failed && !self.row.allowed
+        self.row.is_broken()
     }
 
     /// Starts a pending job; whether it was pending.

@@ -138,8 +138,8 @@ fn put_char(surface: &mut impl Surface, c: char, style: Style) {
     }
 }
 
-/// Characters that turn the direction of what follows them: they would let a build rearrange the page.
-fn reorders(c: char) -> bool {
+/// Characters that turn the direction of what follows them: they would let a build rearrange what stands around its text.
+pub fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

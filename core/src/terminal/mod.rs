@@ -15,6 +15,6 @@ mod style;
 mod surface;
 mod tokens;
 
-pub use line::{Line, Span, plain};
+pub use line::{Line, Span, plain, reorders};
 pub use sgr::{Pen, scan_style};
 pub use style::{Colour, Style};

@@ -10,6 +10,7 @@ use hyper::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
+use quire_core::digest::Digest;
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -65,6 +66,15 @@ pub(super) fn set(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
+}
+
+/// A word that is another where the content is.
+pub(super) fn tag(content: &[u8]) -> String {
+    let mut digest = Digest::new();
+    digest.update(content);
+    let mut word = digest.hex();
+    word.truncate(16);
+    word
 }
 
 /// Gives an answer what every answer has: nothing of it is run, guessed at, or, unless it says otherwise, kept.

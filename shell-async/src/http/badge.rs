@@ -3,7 +3,6 @@
 use hyper::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use hyper::{Response, StatusCode};
 use quire_core::rows::RunState;
-use sha2::{Digest as _, Sha256};
 
 use super::answers::{self, Answer};
 use super::failure::Failure;
@@ -32,8 +31,7 @@ pub(super) async fn badge(call: &Call) -> Result<Answer, Failure> {
         None => None,
     };
     let picture = drawn(latest.map(|run| run.row.state));
-    let tag: String = Sha256::digest(&picture).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{tag}\"");
+    let tag = format!("\"{}\"", answers::tag(picture.as_bytes()));
     let known = call.header(IF_NONE_MATCH.as_str()).unwrap_or_default();
     let is_known = known.split(',').any(|one| one.trim() == "*" || one.trim().trim_start_matches("W/") == tag);
     let mut answer = match is_known {

@@ -51,10 +51,7 @@ pub(super) async fn events(call: &Call) -> Result<Answer, Failure> {
 
 /// The state of a run that is over.
 pub(super) fn ended(run: &RunRecord) -> Option<RunState> {
-    match run.row.state {
-        RunState::Pending | RunState::Active => None,
-        state @ (RunState::Complete | RunState::Failed | RunState::Aborted | RunState::Superseded) => Some(state),
-    }
+    Some(run.row.state).filter(|state| state.is_over())
 }
 
 /// The failure of who wants logs that were removed.

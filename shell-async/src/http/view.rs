@@ -1,5 +1,7 @@
 //! From rows to the API's types. Every column is named here, so that a new one is not forgotten.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quire_ci::store::RunRecord;
 use quire_core::config::ServerConfig;
@@ -32,8 +34,9 @@ pub(super) fn run_path(run_id: &str) -> String {
     format!("/api/v1/runs/{}", segment(run_id))
 }
 
-fn segment(text: &str) -> String {
-    utf8_percent_encode(text, SEGMENT).to_string()
+/// One segment of a path, or a value of a query, encoded.
+pub(super) fn segment(text: &str) -> String {
+    Cow::from(utf8_percent_encode(text, SEGMENT)).into_owned()
 }
 
 /// A run as lists show it.

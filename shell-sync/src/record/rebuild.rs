@@ -9,7 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use quire_core::ids::RunId;
-use quire_core::rows::RunState;
 use quire_core::wire::FailureKind;
 
 use super::data_dir::{DataDir, is_missing};
@@ -79,7 +78,7 @@ impl DataDir {
     fn end_unended(&self, store: &Store, on_disk: &[RunId]) -> Result<Vec<LeftBehind>, RecordError> {
         let mut dead = BTreeSet::new();
         for run_id in on_disk {
-            let ended = |run: RunRecord| !matches!(run.row.state, RunState::Pending | RunState::Active);
+            let ended = |run: RunRecord| run.row.state.is_over();
             if store.run(run_id)?.is_some_and(ended) {
                 continue;
             }

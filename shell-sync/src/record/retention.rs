@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use quire_core::ids::RunId;
-use quire_core::rows::RunState;
 
 use super::data_dir::{DataDir, is_missing};
 use super::error::RecordError;
@@ -144,7 +143,7 @@ impl DataDir {
 }
 
 fn has_ended(run: &RunRecord) -> bool {
-    !matches!(run.row.state, RunState::Pending | RunState::Active)
+    run.row.state.is_over()
 }
 
 /// Bytes that a tree takes on disk. What cannot be read counts nothing.

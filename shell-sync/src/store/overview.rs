@@ -102,7 +102,7 @@ impl Seen {
             // Most are of a ref that is known already: those are not taken out of the row.
             let Some(ref_name) = row.get_ref(3)?.as_str_or_null()? else { continue };
             if Some(ref_name) == default_branch {
-                let has_ended = || word(row, 5, RunState::parse).map(ends);
+                let has_ended = || word(row, 5, RunState::parse).map(RunState::had_its_turn);
                 if seen.default_run.is_none() && has_ended()? {
                     seen.default_run = Some(run_line(row)?);
                 }
@@ -113,14 +113,6 @@ impl Seen {
             }
         }
         Ok(seen)
-    }
-}
-
-/// Whether a run in this state had its turn.
-fn ends(state: RunState) -> bool {
-    match state {
-        RunState::Complete | RunState::Failed | RunState::Aborted => true,
-        RunState::Pending | RunState::Active | RunState::Superseded => false,
     }
 }
 

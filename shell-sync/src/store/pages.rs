@@ -54,7 +54,11 @@ impl Store {
     /// The runs that `filter` names, newest first, each with its jobs in the order of its pipeline. Two statements, which
     /// may tell of two moments: of a run that ends between them the jobs have ended and the run has not.
     pub fn runs_with_jobs(&self, filter: &RunFilter) -> Result<Vec<(RunRecord, Vec<JobRow>)>, StoreError> {
-        let runs = self.runs(filter)?;
+        self.with_jobs(self.runs(filter)?)
+    }
+
+    /// The same of runs that were read already.
+    pub fn with_jobs(&self, runs: Vec<RunRecord>) -> Result<Vec<(RunRecord, Vec<JobRow>)>, StoreError> {
         let ids: Vec<RunId> = runs.iter().map(|run| run.row.run_id.clone()).collect();
         let mut jobs = self.jobs_of_runs(&ids)?;
         let with_jobs = |run: RunRecord| {

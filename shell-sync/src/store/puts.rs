@@ -2,7 +2,7 @@
 //! has ended stays as it ended.
 
 use quire_core::ids::RunId;
-use quire_core::rows::{JobRow, RowCommand, RunRow, RunState, ShRow};
+use quire_core::rows::{JobRow, RowCommand, RunRow, ShRow};
 use quire_core::wire::FailureKind;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -132,7 +132,7 @@ fn put_run(conn: &Connection, run: &RunRow, numbering: Numbering) -> rusqlite::R
     let repo = run.repo.as_deref().or(known.as_ref().map(|(repo, _)| repo.as_str())).unwrap_or("");
     let kept = known.as_ref().filter(|(known, _)| known == repo).and_then(|(_, number)| *number);
     let number = number_of(conn, run, repo, kept, numbering)?;
-    let has_ended = !matches!(run.state, RunState::Pending | RunState::Active);
+    let has_ended = run.state.is_over();
     // A run that died before its first event ended, as far as anyone can tell, when it was made.
     let finished_at_ms =
         run.finished_at_ms.or_else(|| has_ended.then(|| run.started_at_ms.unwrap_or_else(|| born_at_ms(&run.run_id))));

@@ -91,7 +91,7 @@ impl Moment<'_> {
     /// `2 running, 3 done, 1 failed, 5 waiting, 12s`
     fn status(&self) -> String {
         let running = self.model.running().len();
-        let failed = self.model.count(|row| row.state == quire_core::rows::JobState::Failed && !row.allowed);
+        let failed = self.model.count(quire_core::rows::JobRow::is_broken);
         let waiting = self.model.waiting();
         let all = self.model.jobs().iter().filter(|job| !job.is_unasked()).count();
         let done = all.saturating_sub(running + failed + waiting);

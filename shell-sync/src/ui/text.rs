@@ -3,6 +3,7 @@
 //! What builds print may hold any bytes. Nothing here lets them move the cursor, set titles or leave colours on: only
 //! SGR sequences (colours, bold) pass, and only where asked for.
 
+use quire_core::terminal::reorders;
 use unicode_width::UnicodeWidthChar;
 
 const RESET: &str = "\x1b[0m";
@@ -127,11 +128,6 @@ pub fn pad(text: &str, columns: usize, unicode: bool) -> String {
 /// The last part of a line that carriage returns rewrote; a trailing one is a line end of its own kind.
 fn last_part(line: &[u8]) -> &[u8] {
     line.rsplit(|&byte| byte == b'\r').find(|part| !part.is_empty()).unwrap_or_default()
-}
-
-/// Characters that turn the direction of what follows them: they would let a build rearrange our line.
-fn reorders(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The length in bytes of the escape sequence that `bytes` begins with (ECMA-48: CSI, the string sequences OSC, DCS, SOS, PM,

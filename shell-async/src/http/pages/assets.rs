@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderValue, VARY};
-use sha2::{Digest as _, Sha256};
 
 use super::super::answers::{self, Answer};
 use super::super::failure::Failure;
@@ -60,8 +59,8 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
 
 impl Asset {
     fn new(name: &str, extension: &str, content_type: &'static str, text: String) -> Asset {
-        let digest: String = Sha256::digest(&text).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
         let bytes = text.into_bytes();
+        let digest = answers::tag(&bytes);
         Asset { name: format!("{name}-{digest}.{extension}"), content_type, compressed: compressed(&bytes, 9), bytes }
     }
 }

@@ -57,15 +57,7 @@ pub(in super::super) async fn commit(call: &Call) -> Result<Answer, Failure> {
                 runs.extend(store.runs_of_sha(full)?);
             }
         }
-        let ids: Vec<_> = runs.iter().map(|run| run.row.run_id.clone()).collect();
-        let mut jobs = store.jobs_of_runs(&ids)?;
-        Ok(runs
-            .into_iter()
-            .map(|run| {
-                let own = jobs.remove(&run.row.run_id).unwrap_or_default();
-                (run, own)
-            })
-            .collect::<Runs>())
+        store.with_jobs(runs)
     });
     let mut runs = read.await?;
     runs.retain(|(run, _)| call.may(Action::ReadRun, run.row.repo.as_deref()).is_ok());

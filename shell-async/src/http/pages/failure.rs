@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quire_ci::store::RunRecord;
-use quire_ci::ui::{Model, words};
+use quire_ci::ui::{Model, text, words};
 use quire_core::excerpt::Finder;
 use quire_core::ids::ShId;
-use quire_core::rows::{JobRow, JobState, ShRow};
+use quire_core::rows::{JobRow, ShRow};
 use quire_core::terminal;
 use quire_core::time::Wall;
 
@@ -67,7 +67,7 @@ pub(in super::super) struct Errors(Mutex<HashMap<PathBuf, Option<u64>>>);
 
 /// What failed in a run, in the order of the pipeline.
 pub(super) async fn of(call: &Call, run: &RunRecord, jobs: &[JobRow], commands: &[ShRow]) -> Vec<Failed> {
-    let failed = jobs.iter().filter(|job| job.state == JobState::Failed && !job.allowed).take(IN_FULL);
+    let failed = jobs.iter().filter(|job| job.is_broken()).take(IN_FULL);
     let mut told = Vec::new();
     for job in failed {
         let own = commands.iter().filter(|sh| sh.job_id == job.job_id).cloned();
@@ -105,16 +105,12 @@ async fn command(call: &Call, run: &RunRecord, sh: &ShRow) -> FailedCommand {
         None => Vec::new(),
     };
     FailedCommand {
-        cmd: words_of(&sh.cmd),
+        cmd: text::one_line(&sh.cmd),
         ending: words::ending(sh),
         took: words::sh_duration(sh),
         printed_nothing: has_log && parts.is_empty(),
         parts,
     }
-}
-
-fn words_of(cmd: &str) -> String {
-    quire_ci::ui::text::one_line(cmd)
 }
 
 fn parts(site: &Site, path: PathBuf, href: &str, begin: Wall) -> io::Result<Vec<Part>> {

@@ -52,17 +52,23 @@ pub(super) struct Frame {
 impl Frame {
     /// Of a page that does not change by itself.
     pub(super) fn new(call: &Call, title: impl Into<String>, crumbs: Vec<Crumb>) -> Frame {
+        let signed = match access::name(&call.identity) {
+            Some(name) => format!("signed in as {name}"),
+            None => "not signed in".to_owned(),
+        };
+        Frame { signed, crumbs, ..Frame::titled(title.into()) }
+    }
+
+    /// With nothing but a title.
+    fn titled(title: String) -> Frame {
         Frame {
-            title: title.into(),
+            title,
             state: None,
             version: None,
             is_live: false,
             now_ms: clock::now().wall.ms(),
-            signed: match access::name(&call.identity) {
-                Some(name) => format!("signed in as {name}"),
-                None => "not signed in".to_owned(),
-            },
-            crumbs,
+            signed: String::new(),
+            crumbs: Vec::new(),
             sheet: assets::sheet(),
             script: assets::script(),
             icon: assets::icon(None),
@@ -120,18 +126,7 @@ struct ProblemPage {
 /// A failure as a page. The headers that it brings (which methods, when to come back) stay.
 pub(in super::super) fn problem(takes_gzip: bool, failure: Failure) -> Answer {
     let (status, headers, problem) = failure.into_parts();
-    let frame = Frame {
-        title: problem.title.clone(),
-        state: None,
-        version: None,
-        is_live: false,
-        now_ms: clock::now().wall.ms(),
-        signed: String::new(),
-        crumbs: Vec::new(),
-        sheet: assets::sheet(),
-        script: assets::script(),
-        icon: assets::icon(None),
-    };
+    let frame = Frame::titled(problem.title.clone());
     let may_be_hidden = matches!(status, StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED);
     let page = ProblemPage { frame, title: problem.title, detail: problem.detail, may_be_hidden };
     let text = page.render().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use quire_ci::ui::{Model, words};
+use quire_ci::ui::{Model, text, words};
 use quire_core::ids::JobId;
 use quire_core::rows::{JobRow, JobState, ShRow};
 
@@ -53,8 +53,8 @@ pub(super) struct CommandLine {
 }
 
 /// Of a job, with those of its commands that are shown.
-pub(super) fn part(read: &Read, job: &JobRow, shown: Shown<'_>, may_read_log: bool, now_ms: i64) -> JobPart {
-    let (items, left_out) = items(read, job, shown, may_read_log, now_ms);
+pub(super) fn part(read: &Read, job: &JobRow, shown: Shown<'_>, now_ms: i64) -> JobPart {
+    let (items, left_out) = items(read, job, shown, now_ms);
     let why = match (job.state, &job.error) {
         (JobState::Skipped, _) => words::skip(job),
         (_, None) => None,
@@ -85,10 +85,10 @@ pub(super) fn part(read: &Read, job: &JobRow, shown: Shown<'_>, may_read_log: bo
 }
 
 /// The lines of a job's part, in the order in which things were; how many commands are left out.
-fn items(read: &Read, job: &JobRow, shown: Shown<'_>, may_read_log: bool, now_ms: i64) -> (Vec<Item>, usize) {
+fn items(read: &Read, job: &JobRow, shown: Shown<'_>, now_ms: i64) -> (Vec<Item>, usize) {
     let Shown { commands, is_begin, is_end, at_most } = shown;
     // Of a damaged record a job's name may be none that a folder has: then it has no logs.
-    let has_logs = may_read_log && read.run.logs_removed_at_ms.is_none() && job.job_id.is_valid();
+    let has_logs = read.may_read_log && read.run.logs_removed_at_ms.is_none() && job.job_id.is_valid();
     let logs = told::job_path(&job.run_id, &job.job_id);
     let first = commands.first().map_or(1, |sh| sh.n);
     let last = commands.last().map_or(0, |sh| sh.n);
@@ -126,15 +126,9 @@ fn items(read: &Read, job: &JobRow, shown: Shown<'_>, may_read_log: bool, now_ms
         }
         items.push(Item::Command(CommandLine {
             n: sh.n,
-            cmd: words_of(&sh.cmd),
+            cmd: text::one_line(&sh.cmd),
             href: has_logs.then(|| format!("{logs}/{}", sh.n)),
-            class: match (sh.finished_at_ms, sh.exit_code) {
-                (None, _) => "active",
-                (Some(_), Some(0)) => "complete",
-                (Some(_), None) => "aborted",
-                (Some(_), Some(_)) if job.state == JobState::Failed && !job.allowed => "failed",
-                (Some(_), Some(_)) => "allowed",
-            },
+            class: told::sh_class(sh, job),
             ending: words::ending_or_replay(sh),
             took: Took::new(Some(sh.started_at_ms), sh.finished_at_ms, now_ms),
         }));
@@ -150,9 +144,4 @@ fn items(read: &Read, job: &JobRow, shown: Shown<'_>, may_read_log: bool, now_ms
 /// The name of a job's part in the page of its run.
 pub(super) fn anchor(job_id: &JobId) -> String {
     format!("job-{}", told::part(job_id.as_str()))
-}
-
-/// A command on one line.
-fn words_of(cmd: &str) -> String {
-    quire_ci::ui::text::one_line(cmd)
 }

@@ -15,7 +15,7 @@ use quire_ci::ui::words;
 use quire_core::access::Action;
 use quire_core::cri;
 use quire_core::ids::{RunId, ShId};
-use quire_core::rows::ShRow;
+use quire_core::rows::{JobState, ShRow};
 use quire_core::time::Wall;
 use quire_core::wire::Stream;
 use smol::stream;
@@ -124,7 +124,7 @@ pub(in super::super) async fn log(call: &Call) -> Result<Answer, Failure> {
     let window = wanted.window(&call.site, command.source(true)).await?;
     let row = &command.row;
     let name = words::run_name(&command.run.row);
-    let job_path = format!("{}/jobs/{}", told::run_path(&run_id), told::part(command.sh.job.as_str()));
+    let job_path = told::job_path(&run_id, &command.sh.job);
     let mut crumbs = Vec::new();
     if let Some(repo) = &command.run.row.repo {
         crumbs.push(Crumb { href: told::repo_path(repo), text: repo.clone() });
@@ -132,11 +132,10 @@ pub(in super::super) async fn log(call: &Call) -> Result<Answer, Failure> {
     crumbs.push(Crumb { href: told::run_path(&run_id), text: name.clone() });
     crumbs.push(Crumb { href: command.path.clone(), text: command.sh.to_string() });
     let ending = words::ending_or_replay(row);
-    let class = match (row.finished_at_ms.is_some() || is_done, row.exit_code) {
-        (false, _) => "active",
-        (true, Some(0)) => "complete",
-        (true, Some(_)) => "failed",
-        (true, None) => "aborted",
+    // Of a run that is over nothing goes on, whatever its rows say.
+    let class = match row.state() {
+        JobState::Active if is_done => JobState::Aborted.as_str(),
+        state => state.as_str(),
     };
     let frame =
         Frame::new(call, format!("{ending} · {} · {name}", command.sh), crumbs).state(class).live(version, !is_done);

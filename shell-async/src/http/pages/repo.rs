@@ -193,10 +193,7 @@ async fn standing_part(
     let mut shas: Vec<String> = red.iter().filter_map(|red| at(red.since)?.row.sha.clone()).collect();
     shas.dedup();
     let subjects = commits::subjects(call, repo, &shas).await;
-    let newest = history
-        .iter()
-        .map(|(run, _)| run)
-        .find(|run| !matches!(run.row.state, RunState::Pending | RunState::Active | RunState::Superseded));
+    let newest = history.iter().map(|(run, _)| run).find(|run| run.row.state.had_its_turn());
     let line = |red: quire_core::standing::Red| {
         let since = at(red.since)?;
         let green = red.last_green.and_then(at);

@@ -68,6 +68,8 @@ pub(super) struct Read {
     pub(super) story: Story,
     pub(super) durations: Vec<i64>,
     pub(super) resumed: Option<RunRecord>,
+    /// Whether who asks may read its logs.
+    pub(super) may_read_log: bool,
 }
 
 /// `GET /runs/{run}`. A number, `last` or a prefix leads to the address that the run has for ever.
@@ -81,8 +83,7 @@ pub(in super::super) async fn run(call: &Call) -> Result<Answer, Failure> {
     }
     let read = read(call, found).await?;
     let now_ms = quire_ci::clock::now().wall.ms();
-    let may_read_log = call.may(Action::ReadLog, read.run.row.repo.as_deref()).is_ok();
-    let failed = match may_read_log {
+    let failed = match read.may_read_log {
         true => failure::of(call, &read.run, &read.jobs, &read.commands).await,
         false => Vec::new(),
     };
@@ -102,7 +103,7 @@ pub(in super::super) async fn run(call: &Call) -> Result<Answer, Failure> {
             false => {
                 let at_most = is_many.then_some(LISTED);
                 let shown = Shown { commands: own, is_begin: true, is_end: true, at_most };
-                jobs.push(part(&read, job, shown, may_read_log, now_ms));
+                jobs.push(part(&read, job, shown, now_ms));
             }
         }
     }
@@ -115,7 +116,7 @@ pub(in super::super) async fn run(call: &Call) -> Result<Answer, Failure> {
         timeline: Timeline::new(row.started_at_ms, row.finished_at_ms, &read.jobs, &read.commands, now_ms),
         jobs,
         unasked,
-        events_path: may_read_log.then(|| format!("{}/events", super::super::view::run_path(row.run_id.as_str()))),
+        events_path: read.may_read_log.then(|| format!("{}/events", super::super::view::run_path(row.run_id.as_str()))),
         is_cut: read.story.is_cut,
         head,
     };
@@ -126,7 +127,7 @@ pub(in super::super) async fn run(call: &Call) -> Result<Answer, Failure> {
 pub(in super::super) async fn job(call: &Call) -> Result<Answer, Failure> {
     let found = find::run(call, Action::ReadRun).await?;
     if found.row.run_id.as_str() != call.named.part("run") {
-        let path = format!("{}/jobs/{}", told::run_path(&found.row.run_id), told::part(call.named.part("job")));
+        let path = told::job_path(&found.row.run_id, &JobId::from_record(call.named.part("job")));
         return Ok(answers::elsewhere(&told::with_query(&path, &call.query)));
     }
     if call.wants_event_stream() {
@@ -145,8 +146,7 @@ pub(in super::super) async fn job(call: &Call) -> Result<Answer, Failure> {
     let commands = commands.get(..PAGE).unwrap_or(commands);
     let shown = Shown { commands, is_begin: from == 1, is_end, at_most: None };
     let now_ms = quire_ci::clock::now().wall.ms();
-    let may_read_log = call.may(Action::ReadLog, read.run.row.repo.as_deref()).is_ok();
-    let mut job = part(&read, row, shown, may_read_log, now_ms);
+    let mut job = part(&read, row, shown, now_ms);
     let head = head(call, &read, now_ms).await;
     // Other jobs are in the page of the run.
     for (href, _) in &mut job.inputs {
@@ -172,7 +172,7 @@ async fn read(call: &Call, found: RunRecord) -> Result<Read, Failure> {
     let read = app.readers.ask(move |store| {
         let run_id = &found.row.run_id;
         let run = store.run(run_id)?.unwrap_or_else(|| found.clone());
-        let goes_on = matches!(run.row.state, RunState::Pending | RunState::Active);
+        let goes_on = !run.row.state.is_over();
         let durations = match (goes_on, &run.row.repo) {
             (true, Some(repo)) => durations(store, repo, run.row.ref_name.as_deref())?,
             (true, None) | (false, _) => Vec::new(),
@@ -181,7 +181,7 @@ async fn read(call: &Call, found: RunRecord) -> Result<Read, Failure> {
         let (jobs, commands) = (store.jobs(run_id)?, store.commands(run_id, None)?);
         // What a stream tells besides rows is left out where it cannot be read: the rows say what happened.
         let story = Story::read(&events).unwrap_or_default();
-        Ok(Read { jobs, commands, story, durations, resumed, run })
+        Ok(Read { jobs, commands, story, durations, resumed, may_read_log, run })
     });
     let mut read = read.await?;
     if !may_read_log {
@@ -235,7 +235,7 @@ impl Version for Watched {
     async fn now(&mut self) -> Option<(String, bool)> {
         let run_id = self.run_id.clone();
         let version = self.app.readers.ask(move |store| store.run_version(&run_id)).await.ok()??;
-        let is_over = !matches!(version.state, RunState::Pending | RunState::Active);
+        let is_over = version.state.is_over();
         let waiting = self.app.desk.waiting();
         let reason = waiting.reasons.get(&self.run_id).filter(|_| !is_over);
         Some((word(&version, reason.map(String::as_str)), is_over))

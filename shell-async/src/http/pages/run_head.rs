@@ -6,7 +6,7 @@ use quire_ci::ui::{span, words};
 use quire_core::access::Action;
 use quire_core::engine::quoted;
 use quire_core::estimate::estimate;
-use quire_core::rows::{JobState, RunState};
+use quire_core::rows::RunState;
 use quire_core::wire::FailureKind;
 
 use super::super::respond::Call;
@@ -122,7 +122,7 @@ fn again(read: &Read) -> Option<String> {
     for (name, value) in &read.story.params {
         argv.extend(["--param".to_owned(), format!("{name}={value}")]);
     }
-    let failed = read.jobs.iter().filter(|job| job.state == JobState::Failed && !job.allowed);
+    let failed = read.jobs.iter().filter(|job| job.is_broken());
     argv.extend(failed.filter(|job| job.job_id.is_valid()).map(|job| job.job_id.to_string()));
     if !read.story.args.is_empty() {
         argv.push("--".to_owned());

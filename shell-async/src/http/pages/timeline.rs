@@ -59,11 +59,10 @@ impl Timeline {
                 bars.push(scale.bar(from, job.finished_at_ms, "job"));
             }
             while let Some(sh) = commands.next_if(|sh| sh.job_id == job.job_id) {
-                let is_failed = sh.exit_code != Some(0) && sh.finished_at_ms.is_some();
-                let class = match sh.finished_at_ms {
-                    None => "sh active",
-                    Some(_) if is_failed && job.state == JobState::Failed && !job.allowed => "sh failed",
-                    Some(_) => "sh",
+                let class = match sh.state() {
+                    JobState::Active => "sh active",
+                    JobState::Failed | JobState::Aborted if job.is_broken() => "sh failed",
+                    _ => "sh",
                 };
                 if draws_all || class != "sh" {
                     bars.push(scale.bar(sh.started_at_ms, sh.finished_at_ms, class));

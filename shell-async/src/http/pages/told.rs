@@ -4,20 +4,16 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+pub(super) use quire_ci::ui::words::{short_ref, short_sha};
 use quire_ci::ui::{span, words};
 use quire_core::ids::{JobId, RunId};
-use quire_core::rows::{JobRow, JobState, RunState};
+use quire_core::rows::{JobRow, JobState, RunState, ShRow};
 
 use super::super::query::Query;
+pub(super) use super::super::view::segment as part;
 
 /// What is encoded in an address: a repository's name keeps its slashes.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// One part of a path, or a value of a query, encoded.
-pub(super) fn part(text: &str) -> String {
-    Cow::from(utf8_percent_encode(text, PART)).into_owned()
-}
 
 /// Address of a repository's page.
 pub(super) fn repo_path(name: &str) -> String {
@@ -59,16 +55,6 @@ pub(super) fn with_query(path: &str, query: &Query) -> String {
     let asked = query.pairs().filter(|(name, _)| *name != "repo");
     let pairs: Vec<String> = asked.map(|(name, value)| format!("{name}={}", part(value))).collect();
     if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
-}
-
-/// The begin of a commit id.
-pub(super) fn short_sha(sha: &str) -> String {
-    words::short_sha(sha)
-}
-
-/// Branch or tag without what says which of them it is.
-pub(super) fn short_ref(name: &str) -> String {
-    words::short_ref(name)
 }
 
 /// A point of time, for people: how long ago, exactly, and as milliseconds for the script.
@@ -143,4 +129,9 @@ impl State {
 /// The class of a job's shape: a failure that was allowed is not what is broken.
 pub(super) fn job_class(state: JobState, allowed: bool) -> &'static str {
     if state == JobState::Failed && allowed { "allowed" } else { state.as_str() }
+}
+
+/// The class of a command's shape: it is what is broken only where it broke its job.
+pub(super) fn sh_class(row: &ShRow, job: &JobRow) -> &'static str {
+    job_class(row.state(), !job.is_broken())
 }
