@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
@@ -77,6 +78,41 @@ pub struct Refused {
     pub message: String,
 }
 
+/// Times that a driver is started: one that takes a port which another takes at that moment ends, or is silent for ever.
+const STARTS: usize = 10;
+const SILENT: Duration = Duration::from_secs(10);
+
+/// A driver that listens, and its port.
+fn listening(chromedriver: &Path, folder: &Path) -> (Child, String) {
+    let said = folder.join("chromedriver.log");
+    let read = || fs::read_to_string(&said).unwrap_or_default();
+    for _ in 0..STARTS {
+        let log = File::create(&said).unwrap();
+        let mut command = Command::new(chromedriver);
+        command.arg("--port=0").process_group(0).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut driver = plain(&mut command).env("HOME", folder).spawn().unwrap();
+        let begun = Instant::now();
+        let port = wait_for("chromedriver to listen", || {
+            // First whether it is over: what it said before is whole then.
+            let is_over = driver.try_wait().unwrap().is_some() || begun.elapsed() > SILENT;
+            let said = read();
+            // A line that is there in part has no end yet.
+            let port = said.split_once("successfully on port ").and_then(|(_, rest)| rest.split_once('.'));
+            match port {
+                Some((port, _)) if !is_over => Some(Some(port.to_owned())),
+                _ => is_over.then_some(None),
+            }
+        });
+        if let Some(port) = port {
+            return (driver, port);
+        }
+        // It may be over already.
+        let _ = driver.kill();
+        driver.wait().unwrap();
+    }
+    panic!("chromedriver was started {STARTS} times and never listened: {}", read());
+}
+
 /// A browser without a window. It ends with its driver when it is dropped.
 pub struct Browser {
     driver: Child,
@@ -92,18 +128,8 @@ impl Browser {
     pub fn open() -> Browser {
         let (chromium, chromedriver) = (installed("chromium"), installed("chromedriver"));
         let folder = tempfile::Builder::new().prefix("quire-browser-").tempdir().unwrap();
-        let said = folder.path().join("chromedriver.log");
-        let log = File::create(&said).unwrap();
-        let mut command = Command::new(chromedriver);
-        command.arg("--port=0").process_group(0).stdout(log.try_clone().unwrap()).stderr(log);
-        let driver = plain(&mut command).env("HOME", folder.path()).spawn().unwrap();
+        let (driver, port) = listening(&chromedriver, folder.path());
         let mut browser = Browser { driver, address: String::new(), session: String::new(), folder };
-        let port = wait_for("chromedriver to listen", || {
-            let said = fs::read_to_string(&said).unwrap_or_default();
-            // A line that is there in part has no end yet.
-            let (port, _) = said.split_once("successfully on port ")?.1.split_once('.')?;
-            Some(port.to_owned())
-        });
         browser.address = format!("127.0.0.1:{port}");
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(|&argument| argument.to_owned()).collect();
         arguments.push(format!("--user-data-dir={}", browser.folder.path().join("profile").display()));
